@@ -1,0 +1,68 @@
+"""Applications: one state machine from click to repayment or default, driven by postbacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jinqiao.domain.ids import ApplicationId, ClickId, CustomerId, InstitutionId, ProductId, TraceId
+from jinqiao.domain.stage import Polarity, Stage
+
+__all__ = ["Application", "Click", "Postback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A customer left for an institution. ``click_id`` is signed and expires with the hold."""
+
+    click_id: ClickId
+    trace_id: TraceId
+    position: int
+    product_id: ProductId
+    institution_id: InstitutionId
+    product_version: int
+    customer_id: CustomerId
+    clicked_at: datetime
+    expires_at: datetime
+    reserved: bool
+    """False when no unit was left: the customer saw "sold out" and did not leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postback:
+    """An institution's report on one stage of one application.
+
+    ``report_id`` is the institution's and makes a retry harmless. ``corrects`` names an earlier
+    report this one restates or retracts; the later ``sequence`` (then report_id) wins.
+    """
+
+    report_id: str
+    institution_id: InstitutionId
+    click_id: ClickId
+    stage: Stage
+    polarity: Polarity
+    occurred_at: datetime
+    received_at: datetime
+    amount_minor: int | None = None
+    currency: str | None = None
+    corrects: str | None = None
+    sequence: int = 0
+    refusal_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The state folded from every report so far; the same for any order of arrival."""
+
+    application_id: ApplicationId
+    click_id: ClickId
+    trace_id: TraceId
+    customer_id: CustomerId
+    product_id: ProductId
+    institution_id: InstitutionId
+    product_version: int
+    state: str
+    """The furthest standing stage, or refused, reversed, expired."""
+    reached: tuple[tuple[Stage, datetime, int | None], ...] = ()
+    refused_at: datetime | None = None
+    refused_stage: Stage | None = None

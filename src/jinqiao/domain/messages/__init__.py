@@ -1,0 +1,78 @@
+"""Sentences in Chinese and English, one TOML file a topic, rendered from a code and its numbers.
+
+A file holds tables ``[code]`` with ``zh`` and ``en``. A placeholder is ``{name}`` or
+``{name:kind}``: ``money`` (minor units; the ``currency`` number, CNY when absent), ``percent`` (a
+ratio), ``bps`` (basis points as a percentage), ``int``, ``one`` (one decimal).
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinqiao.domain.decision import Reason
+from jinqiao.domain.money import Money
+from jinqiao.errors import InputError, NotFound
+
+__all__ = ["LANGUAGES", "codes", "render", "sentence"]
+
+LANGUAGES = ("zh", "en")
+
+
+class _Numbers(string.Formatter):
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None:
+            return "–"
+        match format_spec:
+            case "money":
+                return str(Money(round(value), self.currency))
+            case "percent":
+                return f"{float(value) * 100:.1f}%"
+            case "bps":
+                return f"{float(value) / 100:.2f}%"
+            case "int":
+                return f"{round(value):,}"
+            case "one":
+                return f"{float(value):,.1f}"
+            case "":
+                return str(value)
+        raise InputError(f"unknown placeholder kind {format_spec!r}")
+
+
+@cache
+def _catalogue() -> Mapping[str, Mapping[str, str]]:
+    merged: dict[str, Mapping[str, str]] = {}
+    for entry in sorted(resources.files(__package__).iterdir(), key=lambda item: item.name):
+        if entry.name.endswith(".toml"):
+            for code, texts in tomllib.loads(entry.read_text(encoding="utf-8")).items():
+                if code in merged:
+                    raise InputError(f"message {code!r} is written twice", record=entry.name)
+                merged[code] = texts
+    return merged
+
+
+def codes() -> tuple[str, ...]:
+    """Return every message code."""
+    return tuple(_catalogue())
+
+
+def render(code: str, language: str, numbers: Mapping[str, object] | None = None) -> str:
+    """Return the sentence of a code in ``zh`` or ``en``; raise NotFound for an unknown code."""
+    texts = _catalogue().get(code)
+    if texts is None or language not in texts:
+        raise NotFound(f"no {language} message {code!r}")
+    values = dict(numbers or {})
+    formatter = _Numbers(str(values.get("currency", "CNY")))
+    return formatter.vformat(texts[language], (), values)
+
+
+def sentence(reason: Reason, language: str) -> str:
+    """Return a reason as a plain sentence."""
+    return render(reason.code, language, reason.numbers)

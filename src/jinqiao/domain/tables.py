@@ -1,0 +1,261 @@
+"""The schema of every bulk table that passes between rooms or lies in the lake.
+
+``flow`` carries Arrow tables; each room's door checks them once against these. Instants are
+``timestamp`` (microseconds, UTC, no zone). Money columns end in ``_minor``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ATTRIBUTES",
+    "BEHAVIOUR",
+    "CLICKS",
+    "CONSENT_STATE",
+    "CUSTOMER_MAP",
+    "DECISIONS",
+    "LAKE_TABLES",
+    "OUTCOMES",
+    "PRODUCTS",
+    "SESSIONS",
+    "STAGE_CHANCES",
+    "TRANSACTIONS",
+    "Column",
+    "TableSchema",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``type``: int8, int32, int64, float32, float64, bool, string, binary, date or timestamp."""
+
+    name: str
+    type: str
+    unit: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """``key`` names the columns that make a row the same row; partitions are UTC days."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition: str | None = "received_at"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+_OCCURRED = Column("occurred_at", "timestamp")
+_RECEIVED = Column("received_at", "timestamp")
+
+BEHAVIOUR = TableSchema(
+    "behaviour",
+    (
+        Column("message_id", "string"),
+        Column("type", "string"),  # track, page, identify, alias
+        Column("event", "string"),  # offer_viewed, product_viewed, ledger_viewed, content_read …
+        Column("subject_id", "string"),
+        Column("session_id", "string", nullable=True),
+        _OCCURRED,
+        _RECEIVED,
+        Column("channel", "string", nullable=True),  # app, web, mini_program, partner
+        Column("scene", "string", nullable=True),  # home, ledger, checkout, branch, embed
+        Column("source", "string", nullable=True),  # own, bought
+        Column("city_tier", "int8", "tier", nullable=True),
+        Column("product_id", "string", nullable=True),
+        Column("amount_minor", "int64", "minor", nullable=True),
+        Column("properties", "string", nullable=True),  # JSON, at most 8 KiB
+    ),
+    key=("message_id",),
+)
+
+TRANSACTIONS = TableSchema(
+    "transactions",
+    (
+        Column("transaction_id", "string"),
+        Column("subject_id", "string"),
+        Column("account_id", "string"),
+        _OCCURRED,
+        _RECEIVED,
+        Column("amount_minor", "int64", "minor"),  # + in, − out
+        Column("currency", "string"),
+        Column("balance_minor", "int64", "minor", nullable=True),  # after this row
+        Column("category", "string"),  # a name of domain.ledger.CATEGORIES
+        Column("instrument", "string"),  # bank, card, wallet
+        Column("counterparty_key", "string", nullable=True),  # keyed digest, never a name
+        Column("memo_cipher", "binary", nullable=True),  # under the customer's own key
+    ),
+    key=("transaction_id",),
+)
+
+ATTRIBUTES = TableSchema(
+    "attributes",
+    (
+        Column("attribute_id", "string"),
+        Column("subject_id", "string"),
+        Column("attribute", "string"),  # birth_year, city_tier, risk_tolerance, occupation, kind …
+        Column("number", "float64", nullable=True),
+        Column("text", "string", nullable=True),
+        _OCCURRED,
+        _RECEIVED,
+    ),
+    key=("attribute_id",),
+)
+
+DECISIONS = TableSchema(
+    "decisions",
+    (
+        Column("trace_id", "string"),
+        Column("position", "int8"),  # 1 = top
+        Column("customer_id", "string"),  # "" when nobody is signed in
+        Column("session_id", "string"),
+        Column("occurred_at", "timestamp"),
+        _RECEIVED,
+        Column("product_id", "string"),
+        Column("product_version", "int32"),
+        Column("institution_id", "string"),
+        Column("policy", "string"),
+        Column("personalised", "bool"),
+        Column("channel", "string"),
+        Column("scene", "string"),
+        Column("source", "string"),
+        Column("visit_cost_minor", "int64", "minor"),
+        Column("city_tier", "int8", "tier", nullable=True),
+        Column("p_click", "float32"),  # given shown at this position
+        Column("p_application", "float32"),  # given click
+        Column("p_approval", "float32"),  # given application
+        Column("p_activation", "float32"),  # given approval
+        Column("value_minor", "float64", "minor"),
+        Column("price_minor", "float64", "minor"),
+        Column("score_minor", "float64", "minor"),
+        Column("display_probability", "float64"),
+        Column("n_candidates", "int32", "count"),
+        Column("feature_as_of", "timestamp", nullable=True),
+        Column("snapshot_version", "string"),
+        Column("model_version", "string"),
+        Column("plan_version", "string"),
+        Column("catalog_version", "string"),
+        Column("consent_version", "string", nullable=True),
+    ),
+    key=("trace_id", "position"),
+)
+
+OUTCOMES = TableSchema(
+    "outcomes",
+    (
+        Column("outcome_id", "string"),
+        Column("trace_id", "string"),
+        Column("position", "int8"),
+        Column("click_id", "string"),
+        Column("application_id", "string", nullable=True),
+        Column("customer_id", "string"),
+        Column("product_id", "string"),
+        Column("institution_id", "string"),
+        Column("stage", "string"),  # domain.Stage
+        Column("polarity", "string"),  # domain.Polarity, or expired
+        _OCCURRED,
+        _RECEIVED,
+        Column("amount_minor", "int64", "minor", nullable=True),
+        Column("corrects", "string", nullable=True),
+        Column("sequence", "int32"),
+    ),
+    key=("outcome_id",),
+)
+
+LAKE_TABLES = (BEHAVIOUR, TRANSACTIONS, ATTRIBUTES, DECISIONS, OUTCOMES)
+"""The append-only tables of the lake. Feature snapshots lie beside them, one file an as-of."""
+
+CUSTOMER_MAP = TableSchema(
+    "customer_map",
+    (Column("subject_id", "string"), Column("customer_id", "string")),
+    key=("subject_id",),
+    partition=None,
+)
+
+CONSENT_STATE = TableSchema(
+    "consent_state",
+    (
+        Column("customer_id", "string"),
+        Column("purpose", "string"),
+        Column("granted", "bool"),
+        Column("consent_version", "string"),  # text version and consent id of what decided
+        Column("since", "timestamp"),
+    ),
+    key=("customer_id", "purpose"),
+    partition=None,
+)
+
+PRODUCTS = TableSchema(
+    "products",
+    (
+        Column("product_id", "string"),
+        Column("institution_id", "string"),
+        Column("product_version", "int32"),
+        Column("product_class", "string"),
+        Column("licence", "string"),
+        Column("customer_kind", "string"),
+        Column("risk_level", "int8"),
+        Column("rate_bps", "int32", "bps"),
+        Column("all_in_bps", "int32", "bps", nullable=True),  # yearly, IRR with every fee
+        Column("all_in_cost_minor", "int64", "minor"),  # of the reference example
+        Column("reference_amount_minor", "int64", "minor"),
+        Column("reference_term_days", "int32", "days"),
+        Column("amount_max_minor", "int64", "minor"),
+        Column("payout_basis", "string"),
+        Column("payout_stage", "string"),
+        Column("payout_amount_minor", "int64", "minor"),  # first tier, at the reference amount
+        Column("hold_hours", "int32", "hours"),
+        Column("launch_at", "timestamp", nullable=True),
+        Column("withdraw_at", "timestamp", nullable=True),
+        Column("stopped", "bool"),
+    ),
+    key=("product_id",),
+    partition=None,
+)
+
+SESSIONS = TableSchema(
+    "sessions",
+    (
+        Column("session_id", "string"),
+        Column("user_id", "string"),
+        Column("occurred_at", "timestamp"),
+        Column("channel", "string"),
+        Column("scene", "string"),
+        Column("source", "string"),
+        Column("visit_cost_minor", "int64", "minor"),
+        Column("city_tier", "int8", "tier", nullable=True),
+    ),
+    key=("session_id",),
+    partition=None,
+)
+
+CLICKS = TableSchema(
+    "clicks",
+    (
+        Column("trace_id", "string"),
+        Column("position", "int8"),
+        Column("product_id", "string"),
+        Column("clicked_at", "timestamp"),
+    ),
+    key=("trace_id", "position"),
+    partition=None,
+)
+
+STAGE_CHANCES = TableSchema(
+    "stage_chances",
+    (
+        Column("customer_id", "string"),
+        Column("product_id", "string"),
+        Column("p_click", "float32"),
+        Column("p_application", "float32"),
+        Column("p_approval", "float32"),
+        Column("p_activation", "float32"),
+    ),
+    key=("customer_id", "product_id"),
+    partition=None,
+)
