@@ -1,1 +1,31 @@
-"""."""
+"""Chances of reaching each stage, calibrated and aware of delay.
+
+In: profiles as of the moments offers were shown, decisions, outcomes, products; or anyone's arrays.
+Out: a chain of four stage models, chances for pairs, reasons, a model card.
+Always: nothing after as-of is read; no feature a purpose may not use; open cases are not a no.
+From: gradient boosting (Ke 2017) on a multilevel logistic (Gelman & Hill 2007), Platt calibration,
+delayed feedback (Chapelle 2014), pairs scored by QuickScorer (Lucchese 2015).
+"""
+
+from __future__ import annotations
+
+from jinqiao.propensity.chain import ChainModel, ChainSpec, train
+from jinqiao.propensity.columns import ContextColumns
+from jinqiao.propensity.saved import load, save
+from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
+from jinqiao.propensity.training import TrainingSet, training_set
+
+__all__ = [
+    "ChainModel",
+    "ChainSpec",
+    "ContextColumns",
+    "Levels",
+    "StageModel",
+    "StageSpec",
+    "TrainingSet",
+    "fit_stage",
+    "load",
+    "save",
+    "train",
+    "training_set",
+]

@@ -1,0 +1,374 @@
+"""Four stage models as one chain: trained together, predicted for pairs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jinqiao.domain.consent import Purpose
+from jinqiao.domain.stage import Stage
+from jinqiao.errors import InputError
+from jinqiao.propensity.calibration import sigmoid
+from jinqiao.propensity.columns import (
+    CLASSES,
+    ContextColumns,
+    Layout,
+    class_codes,
+    customers,
+    pair_columns,
+    product_matrix,
+)
+from jinqiao.propensity.linear import Linear, fit_linear
+from jinqiao.propensity.outcomes import CHAIN
+from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
+from jinqiao.propensity.training import TrainingSet
+
+if TYPE_CHECKING:
+    from jinqiao.engines.forest import Forest
+
+__all__ = ["ChainModel", "ChainSpec", "train"]
+
+_CHUNK = 200_000
+
+
+def _default_stages() -> Mapping[Stage, StageSpec]:
+    small = StageSpec(rounds=120, learning_rate=0.05, leaves=8, min_leaf=40)
+    return {
+        Stage.CLICK: StageSpec(),
+        Stage.APPLICATION: small,
+        Stage.APPROVAL: small,
+        Stage.ACTIVATION: small,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSpec:
+    """How a chain is trained: at most ``click_rows`` shown offers (every click is kept)."""
+
+    click_rows: int = 60_000
+    stages: Mapping[Stage, StageSpec] = field(default_factory=_default_stages)
+
+
+@dataclass(frozen=True)
+class ChainModel:
+    """Chances of click given shown, application given click, approval and activation.
+
+    ``rates`` maps a product to its eight observed rates now; ``class_rates`` and ``house_rates``
+    serve products and institutions unknown at training; ``card`` is plain JSON.
+    """
+
+    layout: Layout
+    stages: tuple[StageModel, StageModel, StageModel, StageModel]
+    products: tuple[str, ...]
+    institutions: tuple[str, ...]
+    rates: NDArray[np.float32]
+    class_rates: NDArray[np.float32]
+    house_rates: NDArray[np.float32]
+    purpose: Purpose
+    card: Mapping[str, Any]
+
+    @property
+    def version(self) -> str:
+        return str(self.card["version"])
+
+    @cached_property
+    def _forests(self) -> tuple[Forest | None, ...]:
+        from jinqiao.engines.forest import read_forest
+
+        widths = self.layout.widths
+        return tuple(read_forest(s.trees, widths) if s.trees else None for s in self.stages)
+
+    def product_rates(self, products: pa.Table) -> NDArray[np.float32]:
+        """Return each product's observed rates, (P, 8); an unknown one has those of its class."""
+        known = _levels(products["product_id"], self.products)
+        house = _levels(products["institution_id"], self.institutions)
+        out = self.class_rates[class_codes(products)].copy()
+        out[known >= 0] = self.rates[known[known >= 0]]
+        fresh = (known < 0) & (house >= 0)
+        out[fresh, 1::2] = self.house_rates[house[fresh], 1::2]
+        return out
+
+    def predict(
+        self,
+        profiles: pa.Table,
+        products: pa.Table,
+        customer_index: NDArray[np.int32],
+        product_index: NDArray[np.int32],
+        context: ContextColumns,
+        *,
+        position: int = 1,
+    ) -> NDArray[np.float32]:
+        """Return (m, 4) float32 chances, each given the stage before, of m pairs.
+
+        Parameters
+        ----------
+        profiles, products : feature rows and PRODUCTS rows. customer_index, product_index : (m,)
+            rows of each. context : one moment for all pairs, or one a pair. position : 1 = top.
+
+        Raises
+        ------
+        SchemaError : a feature is missing. InputError : an index is out of range, or the context
+            has neither one row nor one a pair.
+
+        Examples
+        --------
+        >>> chances = model.predict(profiles, products, rows, columns, context)  # doctest: +SKIP
+        """
+        sides = self._sides(profiles, products, context, position)
+        ci, pi, ki = _indices(sides, customer_index, product_index)
+        out = np.empty((len(ci), 4), dtype=np.float32)
+        prepared = [self._prepare(place, sides) for place in range(4)]
+        for start in range(0, len(ci), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._chunk(sides, prepared, (ci[part], pi[part], ki[part]), out[part])
+        return out
+
+    def _sides(
+        self, profiles: pa.Table, products: pa.Table, context: ContextColumns, position: int
+    ) -> _Sides:
+        who = customers(self.layout, profiles)
+        goods = product_matrix(products, self.product_rates(products))
+        levels = (
+            _levels(products["product_id"], self.products),
+            _levels(products["institution_id"], self.institutions),
+        )
+        return _Sides(
+            who.matrix, who.needs, goods, class_codes(products), levels,
+            context.matrix(position), context.day_of_month().astype(np.float32), context.city_tier,
+        )  # fmt: skip
+
+    def _prepare(self, place: int, sides: _Sides) -> _Prepared:
+        """Return what a stage needs of each side, computed once a row of the side."""
+        stage, forest = self.stages[place], self._forests[place]
+        words = None
+        if forest is not None:
+            words = tuple(
+                forest.words(i, x) for i, x in enumerate((sides.who, sides.goods, sides.moments))
+            )
+        if stage.linear is None:
+            return _Prepared(None, None, None, words)
+        return _Prepared(*_linear_sides(stage.linear, sides, self.layout.widths), words)
+
+    def _chunk(
+        self,
+        sides: _Sides,
+        prepared: list[_Prepared],
+        pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+        out: NDArray[np.float32],
+    ) -> None:
+        from jinqiao.engines.forest import Pairing
+
+        ci, pi, ki = pairs
+        group = sides.classes[pi]
+        own = pair_columns(
+            sides.needs[ci], (sides.goods[pi], group), (sides.days[ki], sides.tiers[ki])
+        )
+        first = sum(self.layout.widths[:3])
+        for place, (stage, ready) in enumerate(zip(self.stages, prepared, strict=True)):
+            score = np.full(len(ci), stage.base)
+            if stage.linear is not None and ready.who is not None:
+                score += ready.who[ci, group] + ready.goods[pi] + ready.moments[ki, group]
+                z = stage.linear.scaling.apply(own, first)
+                slopes = stage.linear.slopes[:, first:]
+                for j in range(z.shape[1]):
+                    score += z[:, j] * slopes[group, j]
+            forest = self._forests[place]
+            if forest is not None and ready.words is not None:
+                score += forest.score(ready.words, Pairing(ci, pi, ki), own)
+            out[:, place] = stage.calibrate(score)
+
+    def row(
+        self, profiles: pa.Table, products: pa.Table, pair: tuple[int, int], context: ContextColumns
+    ) -> NDArray[np.float32]:
+        """Return one pair's columns, (1, k) float32, in the order of ``layout.names``."""
+        sides = self._sides(profiles.slice(pair[0], 1), products, context, 1)
+        goods = sides.goods[pair[1] : pair[1] + 1]
+        group = sides.classes[pair[1] : pair[1] + 1]
+        own = pair_columns(sides.needs, (goods, group), (sides.days[:1], sides.tiers[:1]))
+        return np.hstack((sides.who, goods, sides.moments[:1], own))
+
+    def levels(self, products: pa.Table, product: int) -> Levels:
+        """Return one product's group and effect levels, as ``StageModel.score`` takes them."""
+        one = products.slice(product, 1)
+        effects = (
+            _levels(one["product_id"], self.products),
+            _levels(one["institution_id"], self.institutions),
+        )
+        return Levels(class_codes(one), len(CLASSES), effects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    who: NDArray[np.float32]
+    needs: NDArray[np.float32]
+    goods: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    levels: tuple[NDArray[np.int64], NDArray[np.int64]]
+    moments: NDArray[np.float32]
+    days: NDArray[np.float32]
+    tiers: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Linear scores of customers (n, g), products (P,) and moments (k, g); words of the trees."""
+
+    who: Any
+    goods: Any
+    moments: Any
+    words: Any
+
+
+def _linear_sides(linear: Linear, sides: _Sides, widths: tuple[int, int, int, int]) -> Any:
+    k1, k2, k3, _ = widths
+    who = linear.scaling.apply(sides.who) @ linear.slopes[:, :k1].T
+    z = linear.scaling.apply(sides.goods, k1)
+    goods = np.einsum("pk,pk->p", z, linear.slopes[sides.classes, k1 : k1 + k2]).astype(np.float64)
+    goods += linear.intercepts[sides.classes]
+    for values, levels in zip(linear.effects, sides.levels, strict=True):
+        goods += np.where(levels >= 0, values[np.maximum(levels, 0)], 0.0)
+    third = slice(k1 + k2, k1 + k2 + k3)
+    moments = linear.scaling.apply(sides.moments, k1 + k2) @ linear.slopes[:, third].T
+    return who, goods, moments
+
+
+def _levels(column: pa.ChunkedArray, known: tuple[str, ...]) -> NDArray[np.int64]:
+    found = pc.index_in(column, value_set=pa.array(known, pa.string()))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
+
+
+def _indices(
+    sides: _Sides, customer_index: NDArray[np.int32], product_index: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return checked int32 rows of the three sides."""
+    ci, pi = np.asarray(customer_index, np.int32), np.asarray(product_index, np.int32)
+    for name, index, size in (("customer", ci, len(sides.who)), ("product", pi, len(sides.goods))):
+        if index.ndim != 1 or index.shape != ci.shape:
+            raise InputError("the two indices differ in length", field=f"{name}_index")
+        if len(index) and (index.min() < 0 or index.max() >= size):
+            raise InputError(f"a row outside 0 … {size - 1}", field=f"{name}_index")
+    if len(sides.moments) not in (1, len(ci)):
+        raise InputError(f"{len(sides.moments)} moments for {len(ci)} pairs", field="context")
+    one = len(sides.moments) == 1
+    return ci, pi, np.zeros(len(ci), np.int32) if one else np.arange(len(ci), dtype=np.int32)
+
+
+def train(training_set: TrainingSet, *, seed: int, spec: ChainSpec | None = None) -> ChainModel:
+    """Return the chain learnt from shown offers; the same seed gives the same chain.
+
+    A stage with too few cases is a constant and its card says so.
+    """
+    from jinqiao.propensity.card import chain_card
+
+    spec = spec or ChainSpec()
+    products, classes = training_set.products, class_codes(training_set.products)
+    houses = sorted(set(products["institution_id"].to_pylist()))
+    house = _levels(products["institution_id"], tuple(houses))
+    models = [_fit(training_set, place, spec, seed, (classes, house)) for place in range(4)]
+    rates = training_set.rates[-1]
+    model = ChainModel(
+        training_set.layout,
+        (models[0], models[1], models[2], models[3]),
+        tuple(products["product_id"].to_pylist()),
+        tuple(houses),
+        rates,
+        _class_rates(training_set, classes),
+        _first_of(rates, house, len(houses)),
+        training_set.purpose,
+        {},
+    )
+    card = chain_card(model, training_set, spec, seed)
+    return ChainModel(**{**_fields(model), "card": card})
+
+
+def _fields(model: ChainModel) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in ChainModel.__dataclass_fields__}
+
+
+def _class_rates(rows: TrainingSet, classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return (classes, 8): the mean of the class's products, or of all for an unseen class."""
+    rates = rows.rates[-1]
+    everyone = rates.mean(axis=0)
+    out = np.tile(everyone, (len(CLASSES), 1))
+    for group in np.unique(classes):
+        out[group] = rates[classes == group].mean(axis=0)
+    return out.astype(np.float32)
+
+
+def _first_of(
+    rates: NDArray[np.float32], house: NDArray[np.int64], size: int
+) -> NDArray[np.float32]:
+    out = np.zeros((size, rates.shape[1]), np.float32)
+    out[house] = rates
+    return out
+
+
+def _fit(
+    rows: TrainingSet,
+    place: int,
+    spec: ChainSpec,
+    seed: int,
+    codes: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> StageModel:
+    """Return one stage's model; open cases count by their expected label."""
+    stage = rows.stages[place]
+    name = CHAIN[place]
+    at, label, weight = _sample(stage.rows, stage.delays.label, place, spec.click_rows, seed)
+    x = rows.matrix(stage.rows[at])
+    product = rows.product[stage.rows[at]]
+    levels = Levels(
+        codes[0][product], len(CLASSES), (product, codes[1][product]),
+        (rows.products.num_rows, int(codes[1].max(initial=0)) + 1),
+    )  # fmt: skip
+    if place:
+        label, weight = _expected(stage.delays, x, levels)
+    keep = weight > 0
+    return fit_stage(
+        x[keep], label[keep], names=rows.layout.names, weights=weight[keep],
+        times=rows.shown_us[stage.rows[at]][keep], levels=levels.rows(keep),
+        seed=seed + place, spec=spec.stages.get(name, StageSpec()), stage=name.value,
+    )  # fmt: skip
+
+
+def _sample(
+    rows: NDArray[np.int64], label: NDArray[np.float64], place: int, most: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return which cases are used: all, or every click and a weighted share of the rest."""
+    everything = np.arange(len(rows))
+    if place or len(rows) <= most:
+        return everything, label, np.ones(len(rows))
+    yes = int((label == 1).sum())
+    share = min(1.0, max((most - yes) / max(len(rows) - yes, 1), 0.02))
+    rng = np.random.default_rng([seed, 11])
+    at = np.flatnonzero((label == 1) | (rng.random(len(rows)) < share))
+    return at, label[at], np.where(label[at] == 1, 1.0, 1.0 / share)
+
+
+def _expected(
+    delays: Any, x: NDArray[np.float32], levels: Levels
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return expected labels and weights of cases, open ones by one step of expectation.
+
+    An open case too young to say anything (less than a tenth of either end shows by its age) only
+    repeats the model's own belief, so it is left out together with decided cases as young.
+    """
+    p = np.clip(delays.rate, 0.01, 0.99)
+    open_ = np.isnan(delays.label)
+    weight = np.where(open_ & (np.maximum(delays.yes_by, delays.no_by) < 0.1), 0.0, 1.0)
+    if not open_.any() or len(p) < 200:
+        return delays.expected(p), weight
+    keep = weight > 0
+    start = fit_linear(
+        x[keep], delays.expected(p)[keep], weight[keep],
+        groups=levels.groups[keep] if levels.groups is not None else None,
+        n_groups=levels.n_groups, effects=tuple(e[keep] for e in levels.effects),
+        sizes=levels.sizes,
+    )  # fmt: skip
+    return delays.expected(sigmoid(start.score(x, levels.groups, levels.effects))), weight
