@@ -16,8 +16,13 @@ __all__ = [
     "CUSTOMER_MAP",
     "DECISIONS",
     "LAKE_TABLES",
+    "LIMITS",
     "OUTCOMES",
     "PRODUCTS",
+    "RAW_ATTRIBUTES",
+    "RAW_BEHAVIOUR",
+    "RAW_TRANSACTIONS",
+    "REPORTS",
     "SESSIONS",
     "STAGE_CHANCES",
     "TRANSACTIONS",
@@ -167,6 +172,21 @@ OUTCOMES = TableSchema(
     key=("outcome_id",),
 )
 
+def _raw(schema: TableSchema) -> TableSchema:
+    """Return a lake table as it arrives: ``user_id`` in place of the subject, text unsealed."""
+    swap = {
+        "subject_id": Column("user_id", "string"),
+        "received_at": Column("received_at", "timestamp", nullable=True),  # null: now
+        "memo_cipher": Column("memo", "string", nullable=True),
+    }
+    columns = tuple(swap.get(column.name, column) for column in schema.columns)
+    return TableSchema(f"raw_{schema.name}", columns, schema.key)
+
+
+RAW_BEHAVIOUR = _raw(BEHAVIOUR)
+RAW_TRANSACTIONS = _raw(TRANSACTIONS)
+RAW_ATTRIBUTES = _raw(ATTRIBUTES)
+
 LAKE_TABLES = (BEHAVIOUR, TRANSACTIONS, ATTRIBUTES, DECISIONS, OUTCOMES)
 """The append-only tables of the lake. Feature snapshots lie beside them, one file an as-of."""
 
@@ -259,3 +279,46 @@ STAGE_CHANCES = TableSchema(
     key=("customer_id", "product_id"),
     partition=None,
 )
+
+REPORTS = TableSchema(
+    "reports",
+    (
+        Column("report_id", "string"),
+        Column("institution_id", "string"),
+        Column("click_id", "string"),
+        Column("stage", "string"),  # domain.Stage
+        Column("polarity", "string"),  # domain.Polarity
+        _OCCURRED,
+        _RECEIVED,
+        Column("amount_minor", "int64", "minor", nullable=True),
+        Column("currency", "string", nullable=True),
+        Column("corrects", "string", nullable=True),
+        Column("sequence", "int32"),
+        Column("refusal_code", "string", nullable=True),
+    ),
+    key=("institution_id", "report_id"),
+    partition=None,
+)
+"""Postbacks in bulk: what one or many institutions report, in any order."""
+
+LIMITS = TableSchema(
+    "limits",
+    (
+        Column("limit_id", "string"),  # scope:owner:measure:stage:period
+        Column("scope", "string"),  # product, institution, branch
+        Column("institution_id", "string"),
+        Column("product_id", "string", nullable=True),  # null: every product of the owner
+        Column("branch_id", "string", nullable=True),
+        Column("measure", "string"),  # count, money
+        Column("stage", "string"),
+        Column("period", "string"),  # day, week, total
+        Column("period_key", "string"),
+        Column("limit", "int64"),  # units, or minor units of payout
+        Column("posted", "int64"),
+        Column("reserved", "int64"),
+        Column("left", "int64"),  # max(limit - posted - reserved, 0)
+    ),
+    key=("limit_id", "period_key"),
+    partition=None,
+)
+"""Every limit in the period an instant falls in, and what is left of it."""
