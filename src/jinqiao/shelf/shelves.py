@@ -1,0 +1,144 @@
+"""Shelves as arrays, as DECISIONS rows, and one of them as a record with reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jinqiao.domain.ids import CustomerId, InstitutionId, ProductId, TraceId
+from jinqiao.domain.shelf import Offer, Shelf, Versions
+from jinqiao.shelf.choose import Placed
+from jinqiao.shelf.requests import Requests
+from jinqiao.shelf.scoring import Scores
+from jinqiao.shelf.serving import Serving
+
+if TYPE_CHECKING:
+    from jinqiao.domain.decision import Reason
+
+__all__ = ["Shelves"]
+
+
+@dataclass(frozen=True, eq=False)
+class Shelves:
+    """k offers on r shelves. ``placed``, ``product``, ``top``, ``there`` are in one order.
+
+    ``top`` holds the numbers offers were ranked by, ``there`` those at the position they stand at.
+    ``n_candidates`` (r,) counts what could have been shown.
+    """
+
+    serving: Serving
+    requests: Requests
+    policy: str
+    placed: Placed
+    product: NDArray[np.int32]
+    top: Scores
+    there: Scores
+    n_candidates: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def offers_of(self, i: int) -> NDArray[np.int64]:
+        """Return the offers of request i, top first."""
+        request = self.placed.request
+        return np.arange(*np.searchsorted(request, [i, i + 1]))
+
+    def rows(self, *, received_us: int | None = None) -> pa.Table:
+        """Return the decision log: one row an offer, in the columns of DECISIONS.
+
+        ``received_us``: when the rows reached us; None means at the instant of each shelf.
+        """
+        at, asked = self.placed.request, self.requests
+        where = pa.array(at)
+        goods = self.serving.products.take(pa.array(self.product))
+        known = asked.personalised[at]
+        versions = self.serving.versions
+        when = asked.at_us[at]
+        arrived = when if received_us is None else np.full(len(at), received_us, np.int64)
+        score = self.there.score_minor
+        tier = asked.city_tier[at]
+        as_of = np.full(len(at), self.serving.feature_as_of_us, np.int64)
+        consent = asked.consent_version.take(where)
+
+        def same(text: str) -> pa.Array:
+            return pa.array([text], pa.string()).take(pa.array(np.zeros(len(at), np.int64)))
+
+        chances = self.there.chances
+        hidden = pa.array(~known)
+        return pa.table({
+            "trace_id": asked.trace_id.take(where),
+            "position": pa.array(self.placed.position, pa.int8()),
+            "customer_id": asked.customer_id.take(where),
+            "session_id": asked.session_id.take(where),
+            "occurred_at": _instant(when),
+            "received_at": _instant(arrived),
+            "product_id": goods["product_id"].combine_chunks(),
+            "product_version": goods["product_version"].combine_chunks().cast(pa.int32()),
+            "institution_id": goods["institution_id"].combine_chunks(),
+            "policy": same(self.policy),
+            "personalised": pa.array(known),
+            "channel": asked.channel.take(where),
+            "scene": asked.scene.take(where),
+            "source": asked.source.take(where),
+            "visit_cost_minor": pa.array(asked.visit_cost_minor[at], pa.int64()),
+            "city_tier": pa.array(np.nan_to_num(tier), mask=np.isnan(tier)).cast(pa.int8()),
+            "p_click": pa.array(chances[:, 0]),
+            "p_application": pa.array(chances[:, 1]),
+            "p_approval": pa.array(chances[:, 2]),
+            "p_activation": pa.array(chances[:, 3]),
+            "value_minor": pa.array(self.there.value_minor),
+            "price_minor": pa.array(self.there.price_minor),
+            "score_minor": pa.array(score),
+            "display_probability": pa.array(self.placed.display_probability),
+            "n_candidates": pa.array(self.n_candidates[at], pa.int32()),
+            "feature_as_of": pa.array(as_of, mask=~known).cast(pa.timestamp("us")),
+            "snapshot_version": same(versions.snapshot),
+            "model_version": same(versions.model),
+            "plan_version": same(versions.plan),
+            "catalog_version": same(versions.catalog),
+            "consent_version": _blank(consent, hidden),
+        })  # fmt: skip
+
+    def record(self, i: int) -> Shelf:
+        """Return one shelf as a record, every offer with its reasons."""
+        from jinqiao.shelf.reasons import offer_reasons
+
+        asked, own = self.requests, bool(self.requests.personalised[i])
+        customer = asked.customer_id[i].as_py()
+        consent = asked.consent_version[i].as_py() if own else None
+        v = self.serving.versions
+        return Shelf(
+            TraceId(asked.trace_id[i].as_py()),
+            CustomerId(customer) if customer else None,
+            own,
+            asked.context(i),
+            Versions(v.snapshot, v.model, v.plan, v.catalog, consent),
+            tuple(self._offer(int(k), offer_reasons(self, i, int(k))) for k in self.offers_of(i)),
+            self.policy,
+        )
+
+    def _offer(self, k: int, reasons: tuple[Reason, ...]) -> Offer:
+        p, chances = int(self.product[k]), self.there.chances[k]
+        goods = self.serving.products
+        return Offer(
+            ProductId(goods["product_id"][p].as_py()),
+            InstitutionId(goods["institution_id"][p].as_py()),
+            int(goods["product_version"][p].as_py()), int(self.placed.position[k]),
+            float(chances[0]), float(chances[1]), float(chances[2]), float(chances[3]),
+            float(self.there.value_minor[k]), float(self.there.price_minor[k]),
+            float(self.there.score_minor[k]), float(self.placed.display_probability[k]), reasons,
+        )  # fmt: skip
+
+
+def _instant(us: NDArray[np.int64]) -> pa.Array:
+    return pa.array(us, pa.int64()).cast(pa.timestamp("us"))
+
+
+def _blank(column: pa.Array, hidden: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
+    return pc.if_else(hidden, pa.scalar(None, column.type), column)
