@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jinqiao.domain.tables import TableSchema
+from jinqiao.errors import Conflict
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Appended", "Lake", "Records", "Row", "SnapshotStore", "Tx"]
+__all__ = ["RETRY", "Appended", "Lake", "Records", "Row", "SnapshotStore", "Tx", "run_again"]
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
+
+RETRY = "transaction"
+"""``Conflict.field`` of a transaction that lost a race and may simply run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,12 @@ class Tx(Protocol):
     """One transaction over the records tables (``store.schema``). Names are table and column names.
 
     ``where`` and ``key`` map a column to a value, or to a list of values (then: any of them), or to
-    None (then: is null). JSON columns take and give plain Python values.
+    None (then: is null). JSON columns take and give plain Python values and are not compared.
+
+    A verb that raises after it reached the rows (Conflict) dooms the transaction: only rolling back
+    is left, in every store. ``insert_new`` is the way to meet a key that may be there. Values are
+    checked first: SchemaError names the column of one that does not fit its type, and changes
+    nothing.
     """
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
@@ -112,7 +122,11 @@ class Tx(Protocol):
         below: Row | None = None,
         lock: bool = False,
     ) -> list[dict[str, Any]]:
-        """Return matching rows; ``-name`` sorts descending; ``at_least`` ≥ and ``below`` <."""
+        """Return matching rows; ``-name`` sorts descending; ``at_least`` ≥ and ``below`` <.
+
+        Null sorts before every value and meets no bound; the primary key breaks ties, so the order
+        is always one. ``lock`` is for writing transactions.
+        """
         ...
 
     def update(self, table: str, where: Row, changes: Row) -> int:
@@ -140,7 +154,9 @@ class Records(Protocol):
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[Tx]:
         """Open a writing transaction (serialisable); ``durable`` waits for the disk.
 
-        Raises Unavailable when the database cannot be reached, Conflict when it must be retried.
+        Raises Unavailable when the database cannot be reached, and Conflict with field ``RETRY``
+        when another transaction won and this one must run again (see ``run_again``). A thread has
+        one transaction open at a time.
         """
         ...
 
@@ -151,6 +167,24 @@ class Records(Protocol):
     def migrate(self) -> str:
         """Bring the schema to the newest revision and return it."""
         ...
+
+
+def run_again(
+    records: Records, work: Callable[[Tx], T], *, durable: bool = False, attempts: int = 20
+) -> T:
+    """Return what ``work`` returns inside a transaction, run again while another one wins.
+
+    ``work`` must have no effect but through its transaction. Raises the last Conflict after
+    ``attempts`` tries.
+    """
+    for attempt in range(attempts):
+        try:
+            with records.transaction(durable=durable) as tx:
+                return work(tx)
+        except Conflict as error:
+            if error.field != RETRY or attempt == attempts - 1:
+                raise
+    raise AssertionError("unreachable: attempts is positive")
 
 
 class SnapshotStore(Protocol):

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Integer
-from sqlalchemy import Column as SqlColumn
-
 from jinqiao.errors import Conflict, JinqiaoError, SchemaError, Unavailable
+from jinqiao.store.base import RETRY
+from jinqiao.store.shape import Field
 
-__all__ = ["RETRY", "PostgresDialect", "SqliteDialect"]
+__all__ = ["Dialect", "PostgresDialect", "SqliteDialect"]
 
-RETRY = "transaction"
-"""``Conflict.field`` of a transaction that lost a race and may simply run again."""
-
-Convert = Callable[[Any], Any] | None
-
-
-def _dump(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False, allow_nan=False)
+_POSTGRES_KEY = re.compile(r"Key \((.*?)\)=\((.*)\)")
 
 
 class SqliteDialect:
@@ -30,6 +23,9 @@ class SqliteDialect:
     one_writer = True
     mark = "?"
     for_update = ""
+    by_row = True
+    """Rows are inserted one statement each (``executemany``), not as arrays."""
+    loads_json = False
 
     def begin_write(self, connection: Any, durable: bool) -> None:
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -39,41 +35,34 @@ class SqliteDialect:
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # the view starts here
 
-    def any_of(self, column: SqlColumn[Any]) -> str:
-        return f'"{column.name}" IN (SELECT value FROM json_each(?))'
+    def any_of(self, field: Field, n: int) -> str:
+        if field.kind == "bytes":
+            return f'"{field.name}" IN ({", ".join("?" * n)})'
+        return f'"{field.name}" IN (SELECT value FROM json_each(?))'
 
-    def list_value(self, values: Sequence[Any]) -> Any:
-        return json.dumps(list(values))
+    def list_values(self, field: Field, values: Sequence[Any]) -> list[Any]:
+        return list(values) if field.kind == "bytes" else [json.dumps(values)]
 
-    def any_key(self, columns: Sequence[SqlColumn[Any]]) -> str:
-        names = ", ".join(f'"{column.name}"' for column in columns)
-        parts = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(columns)))
-        return f"({names}) IN (SELECT {parts} FROM json_each(?))"
+    def ordered(self, field: Field) -> str:
+        return f'"{field.name}"'
 
-    def key_values(self, keys: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
-        return [json.dumps(keys)]
-
-    def encode(self, column: SqlColumn[Any]) -> Convert:
-        return _dump if isinstance(column.type, JSON) else None
-
-    def decode(self, column: SqlColumn[Any]) -> Convert:
-        if isinstance(column.type, JSON):
-            return lambda value: None if value is None else json.loads(value)
-        if isinstance(column.type, Boolean):
-            return lambda value: None if value is None else bool(value)
-        return None
+    def cast(self, field: Field) -> str:
+        return "?"
 
     def translate(self, error: Exception) -> JinqiaoError | None:
+        text = str(error)
         if isinstance(error, sqlite3.IntegrityError):
-            text = str(error)
+            names = text.partition("failed: ")[2].split(", ")
+            table = names[0].partition(".")[0]
+            field = ", ".join(name.partition(".")[2] for name in names)
             if "NOT NULL" in text:
-                return SchemaError("a value is missing", field=text.rsplit(" ", 1)[-1])
-            return Conflict(text)
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                return SchemaError("a value is missing", record=table, field=field)
+            return Conflict("there already", record=table, field=field)
+        if isinstance(error, sqlite3.OperationalError) and "locked" in text:
             return Conflict("the database is busy", field=RETRY, fix="run the transaction again")
-        if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
-            return Unavailable(str(error), fix="run migrate()")
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, sqlite3.OperationalError) and "no such" in text:
+            return Unavailable(text, fix="run migrate()")
+        if isinstance(error, sqlite3.Error):
             return Unavailable(f"the records cannot be used: {error}")
         return None
 
@@ -84,64 +73,70 @@ class PostgresDialect:
     one_writer = False
     mark = "%s"
     for_update = " FOR UPDATE"
+    by_row = False
+    loads_json = True
 
     def begin_write(self, connection: Any, durable: bool) -> None:
         self._begin(connection, read_only=False)
-        if not durable:
-            connection.execute("SET LOCAL synchronous_commit TO OFF")
+        connection.execute(f"SET LOCAL synchronous_commit TO {'ON' if durable else 'OFF'}")
 
     def begin_read(self, connection: Any) -> None:
         self._begin(connection, read_only=True)
+        connection.execute("SELECT 1")  # the view starts here
 
     def _begin(self, connection: Any, *, read_only: bool) -> None:
         from psycopg import IsolationLevel
 
         if connection.info.transaction_status:  # a pool's ping leaves one open
             connection.rollback()
-        connection.isolation_level = IsolationLevel.SERIALIZABLE
+        connection.isolation_level = (
+            IsolationLevel.REPEATABLE_READ if read_only else IsolationLevel.SERIALIZABLE
+        )
         connection.read_only = read_only
 
-    def any_of(self, column: SqlColumn[Any]) -> str:
-        return f'"{column.name}" = ANY(%s::{_postgres_type(column)}[])'
+    def any_of(self, field: Field, n: int) -> str:
+        return f'"{field.name}" = ANY(%s::{_POSTGRES_TYPES[field.kind]}[])'
 
-    def list_value(self, values: Sequence[Any]) -> Any:
-        return list(values)
+    def list_values(self, field: Field, values: Sequence[Any]) -> list[Any]:
+        return [list(values)]
 
-    def any_key(self, columns: Sequence[SqlColumn[Any]]) -> str:
-        names = ", ".join(f'"{column.name}"' for column in columns)
-        parts = ", ".join(f"%s::{_postgres_type(column)}[]" for column in columns)
-        return f"({names}) IN (SELECT * FROM unnest({parts}))"
+    def ordered(self, field: Field) -> str:
+        """Texts sort by code point, as in SQLite, whatever the database's collation is."""
+        return f'"{field.name}" COLLATE "C"' if field.kind == "text" else f'"{field.name}"'
 
-    def key_values(self, keys: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
-        return [[key[i] for key in keys] for i in range(width)]
-
-    def encode(self, column: SqlColumn[Any]) -> Convert:
-        return _dump if isinstance(column.type, JSON) else None
-
-    def decode(self, column: SqlColumn[Any]) -> Convert:
-        return None
+    def cast(self, field: Field) -> str:
+        return f"%s::{_POSTGRES_TYPES[field.kind]}"
 
     def translate(self, error: Exception) -> JinqiaoError | None:
         import psycopg
 
         if not isinstance(error, psycopg.Error):
             return None
-        if error.sqlstate in ("40001", "40P01", "55P03"):
+        state, about = error.sqlstate or "", error.diag
+        if state in ("40001", "40P01", "55P03"):
             return Conflict("another transaction won", field=RETRY, fix="run it again")
-        if error.sqlstate == "23502":
-            return SchemaError("a value is missing", field=error.diag.column_name)
-        if (error.sqlstate or "").startswith("23"):
-            return Conflict(error.diag.message_detail or str(error), record=error.diag.table_name)
-        if error.sqlstate == "42P01":
-            return Unavailable(str(error), fix="run migrate()")
+        if state == "23502":
+            return SchemaError(
+                "a value is missing", record=about.table_name, field=about.column_name
+            )
+        if state.startswith("23"):
+            found = _POSTGRES_KEY.search(about.message_detail or "")
+            names, values = found.groups() if found else (about.constraint_name, "")
+            return Conflict(f"there already: {values}", record=about.table_name, field=names)
+        if state.startswith("22"):
+            return SchemaError(str(error).partition("\n")[0], record=about.table_name)
+        if state == "42P01":
+            return Unavailable(str(error).partition("\n")[0], fix="run migrate()")
         return Unavailable(f"the records cannot be used: {error}")
 
 
-def _postgres_type(column: SqlColumn[Any]) -> str:
-    if isinstance(column.type, BigInteger):
-        return "bigint"
-    if isinstance(column.type, Boolean):
-        return "boolean"
-    return "integer" if isinstance(column.type, Integer) else "text"
+Dialect = SqliteDialect | PostgresDialect
 
-
+_POSTGRES_TYPES = {
+    "int": "bigint",
+    "text": "text",
+    "bool": "boolean",
+    "float": "double precision",
+    "bytes": "bytea",
+    "json": "json",
+}

@@ -64,7 +64,7 @@ class _Table:
 
 
 class MemoryRecords:
-    """The ``Records`` contract in memory; one writer at a time, readers keep the view they opened."""
+    """The ``Records`` contract in memory: one writer at a time; readers keep the view they have."""
 
     def __init__(self) -> None:
         self._tables: dict[str, _Table] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from jinqiao.errors import JinqiaoError, StoreError, Unavailable
-from jinqiao.store.dialect import PostgresDialect, SqliteDialect
+from jinqiao.store.dialect import Dialect, PostgresDialect, SqliteDialect
 from jinqiao.store.migrations import HEAD, revision_of, upgrade
 from jinqiao.store.transaction import SqlTx
 
@@ -35,6 +35,8 @@ def open_records(url: str) -> SqlRecords:
     """
     backend = make_url(url).get_backend_name()
     if backend == "sqlite":
+        if make_url(url).database in (None, "", ":memory:"):
+            raise StoreError("records need a file", field="records_url", fix="sqlite:///records.db")
         return SqlRecords(_sqlite_engine(url), SqliteDialect())
     if backend == "postgresql":
         return SqlRecords(_postgres_engine(url), PostgresDialect())
@@ -46,7 +48,7 @@ def open_records(url: str) -> SqlRecords:
 class SqlRecords:
     """The ``Records`` contract over a pooled engine; safe to share between threads."""
 
-    def __init__(self, engine: Engine, dialect: SqliteDialect | PostgresDialect) -> None:
+    def __init__(self, engine: Engine, dialect: Dialect) -> None:
         self.engine = engine
         self.dialect = dialect
         self._writer = threading.Lock()
@@ -55,16 +57,15 @@ class SqlRecords:
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[SqlTx]:
         """Open a writing transaction; see ``store.base.Records``."""
-        if getattr(self._thread, "writing", False):
-            raise StoreError(
-                "this thread has a transaction open already", fix="hand the open one down instead"
-            )
+        self._refuse_nesting()
         with self._one_writer(), self._connection() as connection:
             self._thread.writing = True
             try:
                 self.dialect.begin_write(connection, durable)
-                yield SqlTx(connection, self.dialect, writable=True)
-                self._translated(connection.commit)
+                tx = SqlTx(connection, self.dialect, writable=True)
+                yield tx
+                tx.finish()
+                connection.commit()
             except BaseException:
                 with suppress(Exception):
                     connection.rollback()
@@ -75,6 +76,7 @@ class SqlRecords:
     @contextmanager
     def reading(self) -> Iterator[SqlTx]:
         """Open a consistent read-only view; see ``store.base.Records``."""
+        self._refuse_nesting()
         with self._connection() as connection:
             try:
                 self.dialect.begin_read(connection)
@@ -96,6 +98,12 @@ class SqlRecords:
         """Close every pooled connection."""
         self.engine.dispose()
 
+    def _refuse_nesting(self) -> None:
+        if getattr(self._thread, "writing", False):
+            raise StoreError(
+                "this thread has a transaction open already", fix="hand the open one down instead"
+            )
+
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
         """SQLite takes one writer: wait in line here rather than spin on its lock."""
@@ -113,7 +121,7 @@ class SqlRecords:
     def _connection(self) -> Iterator[Any]:
         try:
             pooled = self.engine.raw_connection()
-        except SQLAlchemyError as error:
+        except Exception as error:
             raise Unavailable(f"the records cannot be reached: {error}") from error
         try:
             yield pooled.driver_connection
@@ -127,15 +135,10 @@ class SqlRecords:
         finally:
             pooled.close()
 
-    def _translated(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:
-            raise self.dialect.translate(error) or error from error
-
 
 def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_S})
+    arguments = {"check_same_thread": False, "timeout": _BUSY_S, "cached_statements": 512}
+    engine = create_engine(url, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
@@ -159,5 +162,3 @@ def _postgres_engine(url: str) -> Engine:
             "PostgreSQL needs the psycopg driver", fix="pip install 'jinqiao[postgres]'"
         ) from error
     return engine
-
-

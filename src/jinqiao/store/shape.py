@@ -33,7 +33,7 @@ _KINDS: tuple[tuple[type, str, tuple[type, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column: ``kind`` is json, bool, int, float, bytes or text; ``size`` bits or characters."""
+    """One column; ``kind``: json, bool, int, float, bytes, text; ``size``: bits or characters."""
 
     table: str
     name: str
@@ -183,11 +183,10 @@ def shape_of(table: str) -> Shape:
 
 
 def _field(table: str, column: SqlColumn[Any]) -> Field:
-    for described, kind, types in _KINDS:
-        if isinstance(column.type, described):
-            break
-    else:
+    found = next((known for known in _KINDS if isinstance(column.type, known[0])), None)
+    if found is None:
         raise StoreError(f"{column.type!r} is not kept", record=table, field=column.name)
+    _, kind, types = found
     nullable = bool(column.nullable) and not column.primary_key
     default = column.default.arg if column.default is not None else None
     return Field(
