@@ -12,6 +12,7 @@ __all__ = [
     "ATTRIBUTES",
     "BEHAVIOUR",
     "CLICKS",
+    "CONSENT_EVENTS",
     "CONSENT_STATE",
     "CUSTOMER_MAP",
     "DECISIONS",
@@ -196,6 +197,24 @@ CUSTOMER_MAP = TableSchema(
     key=("subject_id",),
     partition=None,
 )
+
+CONSENT_EVENTS = TableSchema(
+    "consent_events",
+    (
+        Column("subject_id", "string"),
+        Column("purpose", "string"),
+        Column("action", "string"),  # grant, withdraw
+        Column("text_version", "string", nullable=True),  # null: the newest of the purpose
+        _OCCURRED,
+        _RECEIVED,
+        Column("channel", "string", nullable=True),  # null: web
+        Column("scope", "string", nullable=True),  # null: everything
+        Column("expires_at", "timestamp", nullable=True),
+    ),
+    key=("subject_id", "purpose", "action", "occurred_at"),
+    partition=None,
+)
+"""Grants and withdrawals in bulk."""
 
 CONSENT_STATE = TableSchema(
     "consent_state",
