@@ -64,11 +64,17 @@ def codes() -> tuple[str, ...]:
 
 
 def render(code: str, language: str, numbers: Mapping[str, object] | None = None) -> str:
-    """Return the sentence of a code in ``zh`` or ``en``; raise NotFound for an unknown code."""
+    """Return the sentence of a code in ``zh`` or ``en``; raise NotFound for an unknown code.
+
+    A number may be a name in both languages, ``{"zh": …, "en": …}``: the one asked for is said.
+    """
     texts = _catalogue().get(code)
     if texts is None or language not in texts:
         raise NotFound(f"no {language} message {code!r}")
-    values = dict(numbers or {})
+    values = {
+        name: value[language] if isinstance(value, Mapping) and language in value else value
+        for name, value in (numbers or {}).items()
+    }
     formatter = _Numbers(str(values.get("currency", "CNY")))
     return formatter.vformat(texts[language], (), values)
 
