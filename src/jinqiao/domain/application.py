@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from jinqiao.domain.ids import ApplicationId, ClickId, CustomerId, InstitutionId, ProductId, TraceId
-from jinqiao.domain.stage import Polarity, Stage
+from jinqiao.domain.ids import (
+    ApplicationId,
+    ClickId,
+    CustomerId,
+    InstitutionId,
+    ProductId,
+    TraceId,
+    keyed_id,
+)
+from jinqiao.domain.stage import Polarity, ProductClass, Stage
 
-__all__ = ["Application", "Click", "Postback"]
+__all__ = ["Application", "Click", "LimitMove", "Postback", "application_id_of"]
+
+
+def application_id_of(click_id: str) -> ApplicationId:
+    """Return the id of the one application a click can become."""
+    return ApplicationId(keyed_id("app", click_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,14 @@ class Click:
     expires_at: datetime
     reserved: bool
     """False when no unit was left: the customer saw "sold out" and did not leave."""
+    product_class: ProductClass = ProductClass.LOAN
+    currency: str = "CNY"
+    branch_id: str | None = None
+    expected_payout_minor: int = 0
+
+    @property
+    def application_id(self) -> ApplicationId:
+        return application_id_of(self.click_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +87,17 @@ class Application:
     reached: tuple[tuple[Stage, datetime, int | None], ...] = ()
     refused_at: datetime | None = None
     refused_stage: Stage | None = None
+    reversals: tuple[tuple[Stage, datetime, datetime, int | None], ...] = ()
+    """Stages that were reached and later undone: stage, reached, reversed, amount. A report that
+    was retracted never happened, and is not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitMove:
+    """What a changed application means for a reserved unit: ``verb`` is post or void."""
+
+    click_id: ClickId
+    stage: Stage
+    verb: str
+    occurred_at: datetime
+    amount_minor: int | None = None

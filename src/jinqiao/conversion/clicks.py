@@ -1,0 +1,143 @@
+"""Record click-outs, each once; a retry gets the click that was recorded first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jinqiao.conversion.clickout import ClickOut
+from jinqiao.conversion.outbox import WITHDRAWN, outcome_id, outcome_row, put
+from jinqiao.conversion.signing import sign_click
+from jinqiao.domain.application import Click, application_id_of
+from jinqiao.domain.ids import ClickId, CustomerId, InstitutionId, ProductId, TraceId
+from jinqiao.domain.stage import Polarity, ProductClass, Stage
+from jinqiao.domain.time import from_us
+from jinqiao.errors import NotFound
+from jinqiao.store.base import Row, Tx
+
+__all__ = [
+    "ClickOut",
+    "click",
+    "click_of_row",
+    "expire",
+    "mark_sold_out",
+    "record_click",
+    "record_clicks",
+]
+
+
+def record_click(tx: Tx, out: ClickOut, *, key: bytes) -> Click:
+    """Return the click of a trace and position, recorded now or by an earlier try.
+
+    The click's outcome row goes to the outbox in the same transaction.
+    """
+    return record_clicks(tx, [out], key=key)[0]
+
+
+def record_clicks(tx: Tx, outs: Sequence[ClickOut], *, key: bytes) -> list[Click]:
+    """Return the clicks of many click-outs, in their order; each trace and position once."""
+    recorded = _recorded(tx, outs)
+    fresh: dict[tuple[str, int], dict[str, Any]] = {}
+    for out in outs:
+        place = (out.trace_id, out.position)
+        if place not in recorded and place not in fresh:
+            fresh[place] = _row(sign_click(key, out), out)
+    if fresh:
+        tx.insert("clicks", list(fresh.values()))
+        put(
+            tx, [_outcome(row, Polarity.REACHED.value) for row in fresh.values() if row["reserved"]]
+        )
+    rows = {**recorded, **fresh}
+    return [click_of_row(rows[out.trace_id, out.position]) for out in outs]
+
+
+def mark_sold_out(tx: Tx, click_ids: Sequence[str]) -> None:
+    """Note that no unit was left for these clicks: the customer did not leave.
+
+    Call it in the transaction that recorded them; their click outcomes are taken back unsent.
+    """
+    tx.update("clicks", {"click_id": list(click_ids)}, {"reserved": False})
+    unsent = {"click_id": list(click_ids), "stage": Stage.CLICK.value, "sent_at": None}
+    tx.update("outcome_outbox", unsent, {"sent_at": WITHDRAWN})
+
+
+def click(tx: Tx, click_id: str) -> Click:
+    """Return a recorded click; raise NotFound for any other id."""
+    row = tx.get("clicks", {"click_id": click_id})
+    if row is None:
+        raise NotFound("no such click", record=click_id)
+    return click_of_row(row)
+
+
+def expire(tx: Tx, *, now_us: int, limit: int = 10_000) -> tuple[ClickId, ...]:
+    """Return the clicks whose hold has passed without one report, marking each once.
+
+    Each puts one outcome of polarity ``expired``. A report that comes later still counts.
+    """
+    due = tx.find(
+        "clicks",
+        {"expired_at": None, "reserved": True},
+        below={"expires_at": now_us + 1},
+        order_by=("expires_at", "click_id"),
+        limit=limit,
+    )
+    ids = [row["click_id"] for row in due]
+    reported = {row["click_id"] for row in tx.find("reports", {"click_id": ids})} if ids else set()
+    silent = [row for row in due if row["click_id"] not in reported]
+    if ids:
+        tx.update("clicks", {"click_id": ids}, {"expired_at": now_us})
+    put(tx, [_outcome(row, "expired") for row in silent])
+    return tuple(ClickId(row["click_id"]) for row in silent)
+
+
+def click_of_row(row: Row) -> Click:
+    """Return the record of a row of ``clicks``."""
+    return Click(
+        ClickId(row["click_id"]),
+        TraceId(row["trace_id"]),
+        row["position"],
+        ProductId(row["product_id"]),
+        InstitutionId(row["institution_id"]),
+        row["product_version"],
+        CustomerId(row["customer_id"]),
+        from_us(row["clicked_at"]),
+        from_us(row["expires_at"]),
+        bool(row["reserved"]),
+        ProductClass(row["product_class"]),
+        row["currency"],
+        row["branch_id"],
+        row["expected_payout_minor"],
+    )
+
+
+def _recorded(tx: Tx, outs: Iterable[ClickOut]) -> dict[tuple[str, int], dict[str, Any]]:
+    traces = list({out.trace_id for out in outs})
+    rows = tx.find("clicks", {"trace_id": traces}) if traces else []
+    return {(row["trace_id"], row["position"]): row for row in rows}
+
+
+def _row(click_id: ClickId, out: ClickOut) -> dict[str, Any]:
+    return {
+        "click_id": click_id,
+        "application_id": application_id_of(click_id),
+        "trace_id": out.trace_id,
+        "position": out.position,
+        "product_id": out.product_id,
+        "product_class": out.product_class.value,
+        "institution_id": out.institution_id,
+        "branch_id": out.branch_id,
+        "product_version": out.product_version,
+        "customer_id": out.customer_id,
+        "currency": out.currency,
+        "expected_payout_minor": out.expected_payout_minor,
+        "clicked_at": out.clicked_us,
+        "expires_at": out.expires_us,
+        "reserved": out.reserved,
+        "expired_at": None,
+    }
+
+
+def _outcome(row: Row, polarity: str) -> dict[str, Any]:
+    at = row["clicked_at"] if polarity == Polarity.REACHED else row["expires_at"]
+    name = outcome_id(at, polarity, row["click_id"], polarity)
+    return outcome_row(row, name, Stage.CLICK.value, polarity, at, at)
