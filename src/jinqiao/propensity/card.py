@@ -75,7 +75,8 @@ def card_page(card: Mapping[str, Any]) -> str:
         "",
         f"Purpose: `{card['purpose']}`. Trained as of {card['trained_as_of']} on "
         f"{card['shown_offers']:,} shown offers (seed {card['seed']}).",
-        f"Data SHA-256: `{card['data_sha256']}`. Feature dictionary: `{card['dictionary_version']}`.",
+        f"Data SHA-256: `{card['data_sha256']}`.",
+        f"Feature dictionary: `{card['dictionary_version']}`.",
         "",
         "Figures are out of time: the latest 15 % of each stage's cases, never fitted on.",
     ]
@@ -92,7 +93,8 @@ def card_page(card: Mapping[str, Any]) -> str:
 
 def _stage_line(stage: Mapping[str, Any], waiting: int) -> str:
     text = (
-        f"Served: **{stage['chosen']}**, from {stage['rows']:,} cases with {stage['yes']:,.0f} yes; "
+        f"Served: **{stage['chosen']}**, from {stage['rows']:,} cases "
+        f"with {stage['yes']:,.0f} yes; "
         f"{waiting:,} still open counted by their expected end. Calibration: slope "
         f"{stage['calibration']['slope']:.3f}, shift {stage['calibration']['shift']:.3f}."
     )

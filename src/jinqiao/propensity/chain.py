@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.stage import Stage
-from jinqiao.errors import InputError
 from jinqiao.propensity.calibration import sigmoid
 from jinqiao.propensity.columns import (
     CLASSES,
@@ -25,8 +23,9 @@ from jinqiao.propensity.columns import (
     pair_columns,
     product_matrix,
 )
-from jinqiao.propensity.linear import Linear, fit_linear
+from jinqiao.propensity.linear import fit_linear
 from jinqiao.propensity.outcomes import CHAIN
+from jinqiao.propensity.scorer import Scorer, levels_of
 from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
 from jinqiao.propensity.training import TrainingSet
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from jinqiao.engines.forest import Forest
 
 __all__ = ["ChainModel", "ChainSpec", "train"]
-
-_CHUNK = 200_000
 
 
 def _default_stages() -> Mapping[Stage, StageSpec]:
@@ -79,7 +76,8 @@ class ChainModel:
         return str(self.card["version"])
 
     @cached_property
-    def _forests(self) -> tuple[Forest | None, ...]:
+    def forests(self) -> tuple[Forest | None, ...]:
+        """The trees of each stage cut by its sides, None where a stage has none."""
         from jinqiao.engines.forest import read_forest
 
         widths = self.layout.widths
@@ -87,8 +85,8 @@ class ChainModel:
 
     def product_rates(self, products: pa.Table) -> NDArray[np.float32]:
         """Return each product's observed rates, (P, 8); an unknown one has those of its class."""
-        known = _levels(products["product_id"], self.products)
-        house = _levels(products["institution_id"], self.institutions)
+        known = levels_of(products["product_id"], self.products)
+        house = levels_of(products["institution_id"], self.institutions)
         out = self.class_rates[class_codes(products)].copy()
         out[known >= 0] = self.rates[known[known >= 0]]
         fresh = (known < 0) & (house >= 0)
@@ -121,143 +119,38 @@ class ChainModel:
         --------
         >>> chances = model.predict(profiles, products, rows, columns, context)  # doctest: +SKIP
         """
-        sides = self._sides(profiles, products, context, position)
-        ci, pi, ki = _indices(sides, customer_index, product_index)
-        out = np.empty((len(ci), 4), dtype=np.float32)
-        prepared = [self._prepare(place, sides) for place in range(4)]
-        for start in range(0, len(ci), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            self._chunk(sides, prepared, (ci[part], pi[part], ki[part]), out[part])
-        return out
-
-    def _sides(
-        self, profiles: pa.Table, products: pa.Table, context: ContextColumns, position: int
-    ) -> _Sides:
-        who = customers(self.layout, profiles)
-        goods = product_matrix(products, self.product_rates(products))
-        levels = (
-            _levels(products["product_id"], self.products),
-            _levels(products["institution_id"], self.institutions),
+        return self.scorer(profiles, products).score(
+            customer_index, product_index, context, None, position
         )
-        return _Sides(
-            who.matrix, who.needs, goods, class_codes(products), levels,
-            context.matrix(position), context.day_of_month().astype(np.float32), context.city_tier,
-        )  # fmt: skip
 
-    def _prepare(self, place: int, sides: _Sides) -> _Prepared:
-        """Return what a stage needs of each side, computed once a row of the side."""
-        stage, forest = self.stages[place], self._forests[place]
-        words = None
-        if forest is not None:
-            words = tuple(
-                forest.words(i, x) for i, x in enumerate((sides.who, sides.goods, sides.moments))
-            )
-        if stage.linear is None:
-            return _Prepared(None, None, None, words)
-        return _Prepared(*_linear_sides(stage.linear, sides, self.layout.widths), words)
-
-    def _chunk(
-        self,
-        sides: _Sides,
-        prepared: list[_Prepared],
-        pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
-        out: NDArray[np.float32],
-    ) -> None:
-        from jinqiao.engines.forest import Pairing
-
-        ci, pi, ki = pairs
-        group = sides.classes[pi]
-        own = pair_columns(
-            sides.needs[ci], (sides.goods[pi], group), (sides.days[ki], sides.tiers[ki])
-        )
-        first = sum(self.layout.widths[:3])
-        for place, (stage, ready) in enumerate(zip(self.stages, prepared, strict=True)):
-            score = np.full(len(ci), stage.base)
-            if stage.linear is not None and ready.who is not None:
-                score += ready.who[ci, group] + ready.goods[pi] + ready.moments[ki, group]
-                z = stage.linear.scaling.apply(own, first)
-                slopes = stage.linear.slopes[:, first:]
-                for j in range(z.shape[1]):
-                    score += z[:, j] * slopes[group, j]
-            forest = self._forests[place]
-            if forest is not None and ready.words is not None:
-                score += forest.score(ready.words, Pairing(ci, pi, ki), own)
-            out[:, place] = stage.calibrate(score)
+    def scorer(self, profiles: pa.Table, products: pa.Table) -> Scorer:
+        """Return the chances of pairs of fixed profiles and products as something to call."""
+        return Scorer(self, profiles, products)
 
     def row(
-        self, profiles: pa.Table, products: pa.Table, pair: tuple[int, int], context: ContextColumns
+        self,
+        profiles: pa.Table,
+        products: pa.Table,
+        pair: tuple[int, int],
+        context: ContextColumns,
+        position: int = 1,
     ) -> NDArray[np.float32]:
         """Return one pair's columns, (1, k) float32, in the order of ``layout.names``."""
-        sides = self._sides(profiles.slice(pair[0], 1), products, context, 1)
-        goods = sides.goods[pair[1] : pair[1] + 1]
-        group = sides.classes[pair[1] : pair[1] + 1]
-        own = pair_columns(sides.needs, (goods, group), (sides.days[:1], sides.tiers[:1]))
-        return np.hstack((sides.who, goods, sides.moments[:1], own))
+        who = customers(self.layout, profiles.slice(pair[0], 1))
+        one = slice(pair[1], pair[1] + 1)
+        goods = product_matrix(products, self.product_rates(products))[one]
+        moment = (context.day_of_month()[:1].astype(np.float32), context.city_tier[:1])
+        own = pair_columns(who.needs, (goods, class_codes(products)[one]), moment)
+        return np.hstack((who.matrix, goods, context.matrix(position)[:1], own))
 
     def levels(self, products: pa.Table, product: int) -> Levels:
         """Return one product's group and effect levels, as ``StageModel.score`` takes them."""
         one = products.slice(product, 1)
         effects = (
-            _levels(one["product_id"], self.products),
-            _levels(one["institution_id"], self.institutions),
+            levels_of(one["product_id"], self.products),
+            levels_of(one["institution_id"], self.institutions),
         )
         return Levels(class_codes(one), len(CLASSES), effects)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    who: NDArray[np.float32]
-    needs: NDArray[np.float32]
-    goods: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    levels: tuple[NDArray[np.int64], NDArray[np.int64]]
-    moments: NDArray[np.float32]
-    days: NDArray[np.float32]
-    tiers: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """Linear scores of customers (n, g), products (P,) and moments (k, g); words of the trees."""
-
-    who: Any
-    goods: Any
-    moments: Any
-    words: Any
-
-
-def _linear_sides(linear: Linear, sides: _Sides, widths: tuple[int, int, int, int]) -> Any:
-    k1, k2, k3, _ = widths
-    who = linear.scaling.apply(sides.who) @ linear.slopes[:, :k1].T
-    z = linear.scaling.apply(sides.goods, k1)
-    goods = np.einsum("pk,pk->p", z, linear.slopes[sides.classes, k1 : k1 + k2]).astype(np.float64)
-    goods += linear.intercepts[sides.classes]
-    for values, levels in zip(linear.effects, sides.levels, strict=True):
-        goods += np.where(levels >= 0, values[np.maximum(levels, 0)], 0.0)
-    third = slice(k1 + k2, k1 + k2 + k3)
-    moments = linear.scaling.apply(sides.moments, k1 + k2) @ linear.slopes[:, third].T
-    return who, goods, moments
-
-
-def _levels(column: pa.ChunkedArray, known: tuple[str, ...]) -> NDArray[np.int64]:
-    found = pc.index_in(column, value_set=pa.array(known, pa.string()))
-    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
-
-
-def _indices(
-    sides: _Sides, customer_index: NDArray[np.int32], product_index: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Return checked int32 rows of the three sides."""
-    ci, pi = np.asarray(customer_index, np.int32), np.asarray(product_index, np.int32)
-    for name, index, size in (("customer", ci, len(sides.who)), ("product", pi, len(sides.goods))):
-        if index.ndim != 1 or index.shape != ci.shape:
-            raise InputError("the two indices differ in length", field=f"{name}_index")
-        if len(index) and (index.min() < 0 or index.max() >= size):
-            raise InputError(f"a row outside 0 … {size - 1}", field=f"{name}_index")
-    if len(sides.moments) not in (1, len(ci)):
-        raise InputError(f"{len(sides.moments)} moments for {len(ci)} pairs", field="context")
-    one = len(sides.moments) == 1
-    return ci, pi, np.zeros(len(ci), np.int32) if one else np.arange(len(ci), dtype=np.int32)
 
 
 def train(training_set: TrainingSet, *, seed: int, spec: ChainSpec | None = None) -> ChainModel:
@@ -270,7 +163,7 @@ def train(training_set: TrainingSet, *, seed: int, spec: ChainSpec | None = None
     spec = spec or ChainSpec()
     products, classes = training_set.products, class_codes(training_set.products)
     houses = sorted(set(products["institution_id"].to_pylist()))
-    house = _levels(products["institution_id"], tuple(houses))
+    house = levels_of(products["institution_id"], tuple(houses))
     models = [_fit(training_set, place, spec, seed, (classes, house)) for place in range(4)]
     rates = training_set.rates[-1]
     model = ChainModel(

@@ -1,0 +1,227 @@
+"""Pairs scored: what a side decides is computed once a row of the side, then pairs add up.
+
+n profiles, P products, k moments, m pairs. A scorer keeps the products' part of all four stages
+and the profiles' numbers; a call computes the part of the customers and moments it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jinqiao.errors import InputError
+from jinqiao.propensity.columns import (
+    ContextColumns,
+    Customers,
+    class_codes,
+    customers,
+    pair_columns,
+    product_matrix,
+)
+
+if TYPE_CHECKING:
+    from jinqiao.propensity.chain import ChainModel
+    from jinqiao.propensity.linear import Linear
+
+__all__ = ["Scorer", "levels_of"]
+
+_CHUNK = 200_000
+
+
+class _Moments(Protocol):
+    at_us: Any
+    channel: Any
+    scene: Any
+    source: Any
+    city_tier: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Goods:
+    """The products' part: columns, classes, effect levels; per stage linear scores and words."""
+
+    matrix: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    levels: tuple[NDArray[np.int64], NDArray[np.int64]]
+    linear: tuple[Any, ...]
+    words: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Of one stage: linear scores of customers (n, g) and moments (k, g), and their words."""
+
+    who: Any
+    moments: Any
+    words: tuple[Any, Any]
+
+
+class Scorer:
+    """Chances of pairs of these profiles and products; a ``shelf`` calls it.
+
+    ``scorer(customers, products, moments, moment, position)`` returns (m, 4) float32: rows of the
+    profiles (m,), rows of the products (m,), k moments (any record with ``at_us``, ``channel``,
+    ``scene``, ``source``, ``city_tier``), each pair's moment (m,) and the positions (k,), 1 = top.
+    """
+
+    def __init__(self, model: ChainModel, profiles: pa.Table, products: pa.Table) -> None:
+        self.model = model
+        self.people = customers(model.layout, profiles)
+        self.goods = _goods(model, products)
+
+    def __call__(
+        self,
+        customers: NDArray[np.integer],
+        products: NDArray[np.integer],
+        moments: _Moments,
+        moment: NDArray[np.integer] | None = None,
+        position: NDArray[np.integer] | int = 1,
+    ) -> NDArray[np.float32]:
+        """Return (m, 4) float32 chances, each given the stage before."""
+        context = ContextColumns(
+            np.asarray(moments.at_us, np.int64), moments.channel, moments.scene, moments.source,
+            np.asarray(moments.city_tier, np.float32),
+        )  # fmt: skip
+        return self.score(customers, products, context, moment, position)
+
+    def score(
+        self,
+        customers: NDArray[np.integer],
+        products: NDArray[np.integer],
+        context: ContextColumns,
+        moment: NDArray[np.integer] | None = None,
+        position: NDArray[np.integer] | int = 1,
+    ) -> NDArray[np.float32]:
+        """Return the same for a context; without ``moment`` one moment serves all, or one a pair.
+
+        Raises InputError when an index is out of range or the lengths differ.
+        """
+        ci, pi, ki = self._indices(customers, products, context, moment)
+        out = np.empty((len(ci), 4), dtype=np.float32)
+        if len(ci) == 0:
+            return out
+        who, ci = _only(self.people, ci)
+        columns = context.matrix(position)
+        moments = (context.day_of_month().astype(np.float32), context.city_tier)
+        sides = [self._side(place, who.matrix, columns) for place in range(4)]
+        for start in range(0, len(ci), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._chunk(who, moments, sides, (ci[part], pi[part], ki[part]), out[part])
+        return out
+
+    def _side(self, place: int, who: NDArray[np.float32], moments: NDArray[np.float32]) -> _Side:
+        """Return what a stage needs of customers and moments, computed once a row."""
+        stage, forest = self.model.stages[place], self.model.forests[place]
+        words = (None, None) if forest is None else (forest.words(0, who), forest.words(2, moments))
+        if stage.linear is None:
+            return _Side(None, None, words)
+        k1, k2, k3, _ = self.model.layout.widths
+        scaling, slopes = stage.linear.scaling, stage.linear.slopes
+        mine = scaling.apply(who) @ slopes[:, :k1].T
+        third = slice(k1 + k2, k1 + k2 + k3)
+        return _Side(mine, scaling.apply(moments, k1 + k2) @ slopes[:, third].T, words)
+
+    def _chunk(
+        self,
+        who: Customers,
+        moments: tuple[NDArray[np.float32], NDArray[np.float32]],
+        sides: list[_Side],
+        pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+        out: NDArray[np.float32],
+    ) -> None:
+        from jinqiao.engines.forest import Pairing
+
+        ci, pi, ki = pairs
+        goods, group = self.goods, self.goods.classes[pi]
+        own = pair_columns(
+            who.needs[ci], (goods.matrix[pi], group), (moments[0][ki], moments[1][ki])
+        )
+        first = sum(self.model.layout.widths[:3])
+        for place, (stage, side) in enumerate(zip(self.model.stages, sides, strict=True)):
+            score = np.full(len(ci), stage.base)
+            if stage.linear is not None:
+                score += side.who[ci, group] + goods.linear[place][pi] + side.moments[ki, group]
+                z = stage.linear.scaling.apply(own, first)
+                score += np.einsum("mk,mk->m", z, stage.linear.slopes[group, first:])
+            forest = self.model.forests[place]
+            if forest is not None:
+                words = (side.words[0], goods.words[place], side.words[1])
+                score += forest.score(words, Pairing(ci, pi, ki), own)
+            out[:, place] = stage.calibrate(score)
+
+    def _indices(
+        self,
+        customers: NDArray[np.integer],
+        products: NDArray[np.integer],
+        context: ContextColumns,
+        moment: NDArray[np.integer] | None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return checked int32 rows of the three sides."""
+        m, k = len(customers), len(context)
+        if moment is None:
+            if k not in (1, m):
+                raise InputError(f"{k} moments for {m} pairs", field="context")
+            moment = np.zeros(m, np.int32) if k == 1 else np.arange(m)
+        sizes = (("customer", customers, len(self.people.matrix)),
+                 ("product", products, len(self.goods.matrix)), ("moment", moment, k))  # fmt: skip
+        found = []
+        for name, index, size in sizes:
+            rows = np.asarray(index, np.int32)
+            if rows.shape != (m,):
+                raise InputError(f"{rows.shape} rows for {m} pairs", field=f"{name}_index")
+            if m and (rows.min() < 0 or rows.max() >= size):
+                raise InputError(f"a row outside 0 … {size - 1}", field=f"{name}_index")
+            found.append(rows)
+        return found[0], found[1], found[2]
+
+
+def _only(people: Customers, ci: NDArray[np.int32]) -> tuple[Customers, NDArray[np.int32]]:
+    """Return the customers who are asked for and each pair's place among them."""
+    n = len(people.matrix)
+    if len(ci) >= n:
+        return people, ci
+    rows, place = np.unique(ci, return_inverse=True)
+    return Customers(people.matrix[rows], people.needs[rows]), place.astype(np.int32)
+
+
+def _goods(model: ChainModel, products: pa.Table) -> _Goods:
+    matrix = product_matrix(products, model.product_rates(products))
+    classes = class_codes(products)
+    levels = (
+        levels_of(products["product_id"], model.products),
+        levels_of(products["institution_id"], model.institutions),
+    )
+    linear, words = [], []
+    for stage, forest in zip(model.stages, model.forests, strict=True):
+        own = stage.linear
+        linear.append(None if own is None else _linear(own, matrix, classes, levels, model))
+        words.append(None if forest is None else forest.words(1, matrix))
+    return _Goods(matrix, classes, levels, tuple(linear), tuple(words))
+
+
+def _linear(
+    linear: Linear,
+    matrix: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    levels: tuple[NDArray[np.int64], NDArray[np.int64]],
+    model: ChainModel,
+) -> NDArray[np.float64]:
+    """Return the products' part of a linear score: slopes, intercept of the class, effects."""
+    k1, k2, _, _ = model.layout.widths
+    z = linear.scaling.apply(matrix, k1)
+    score = np.einsum("pk,pk->p", z, linear.slopes[classes, k1 : k1 + k2]).astype(np.float64)
+    score += linear.intercepts[classes]
+    for values, level in zip(linear.effects, levels, strict=True):
+        score += np.where(level >= 0, values[np.maximum(level, 0)], 0.0)
+    return score
+
+
+def levels_of(column: pa.ChunkedArray, known: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return each value's place among known ones, −1 for another."""
+    found = pc.index_in(column, value_set=pa.array(known, pa.string()))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
