@@ -46,7 +46,7 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """``limit`` is b of each row as ``<=``; ``size`` a typical coefficient; ``ceiling`` bounds λ."""
+    """``limit``: b of each row as ``<=``; ``size``: a typical coefficient; ``ceiling`` bounds λ."""
 
     arrays: Arrays
     rows: tuple[LimitRow, ...]
@@ -89,7 +89,7 @@ class Compiled:
         amount = usage[a.cell_kind, cells] - np.where(
             a.cell_kind == 2, a.cell_floor * usage[0, cells], 0.0
         )
-        return np.bincount(a.cell_row, a.cell_sign * amount, minlength=len(self.rows))
+        return _sum_by(a.cell_row, a.cell_sign * amount, len(self.rows))
 
 
 def compile_problem(
@@ -122,7 +122,7 @@ def compile_problem(
 
 def _flat(given: float | NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     array = np.ascontiguousarray(given, np.float64)
-    return (array.reshape(1), 0) if array.ndim == 0 else (array, 1)
+    return (array.reshape(1), 0) if np.ndim(given) == 0 else (array, 1)
 
 
 def _segments(
@@ -200,8 +200,8 @@ def _sizes(
     amount = np.where(arrays.cell_kind == 1, cost[cells], use[cells])
     # An approval coefficient is use × (approval − floor), some tenths of use.
     amount = np.where(arrays.cell_kind == 2, 0.3 * amount, amount)
-    total = np.bincount(arrays.cell_row, amount, minlength=len(rows))
-    members = np.bincount(arrays.cell_row, n_of_cell[cells], minlength=len(rows))
+    total = _sum_by(arrays.cell_row, amount, len(rows))
+    members = _sum_by(arrays.cell_row, n_of_cell[cells], len(rows))
     mean = total / np.maximum(members, 1.0)
     return np.where(mean > 0, mean, 1.0), members
 
@@ -214,7 +214,13 @@ def _per_cell(
 ) -> NDArray[np.float64]:
     if np.ndim(column) == 0:
         return n_of_cell * float(column)
-    return np.bincount(cell, np.asarray(column), minlength=n_cells)
+    return _sum_by(cell, np.asarray(column), n_cells)
+
+
+def _sum_by(
+    place: NDArray[np.integer], amount: NDArray[np.float64], length: int
+) -> NDArray[np.float64]:
+    return np.bincount(place, amount, minlength=length).astype(np.float64)
 
 
 def _value_scale(pairs: Pairs, slots: NDArray[np.int32]) -> float:

@@ -242,13 +242,16 @@ def check_slots(pairs: Pairs, slots: object) -> NDArray[np.int32]:
     if array.ndim == 0:
         array = np.full(pairs.n_customers, int(array))
     if array.shape != (pairs.n_customers,):
-        raise _refuse(f"{array.shape} for {pairs.n_customers} customers", "slots", "slots", "one a customer")
+        raise _refuse(
+            f"{array.shape} for {pairs.n_customers} customers", "slots", "slots", "one a customer"
+        )
     if array.dtype.kind not in "iu":
         raise _refuse("slots are whole numbers", "slots", "slots", "use int32")
     if array.size and array.min() < 0:
         bad = int(np.argmin(array))
         raise _refuse(f"{array[bad]} slots", f"customer {bad}", "slots", "use 0 or more")
-    return np.minimum(array, np.iinfo(np.int32).max).astype(np.int32)
+    slots: NDArray[np.int32] = np.minimum(array, np.iinfo(np.int32).max).astype(np.int32)
+    return slots
 
 
 def check_rows(pairs: Pairs, rows: tuple[LimitRow, ...], n_products: int) -> None:
@@ -283,7 +286,10 @@ def _check_segment(row: LimitRow, n_customers: int) -> None:
     array = np.asarray(row.customers)
     if array.dtype == bool and array.shape != (n_customers,):
         raise _refuse(
-            f"a mask of {array.shape} for {n_customers} customers", row.name, "customers", "use (n,)"
+            f"a mask of {array.shape} for {n_customers} customers",
+            row.name,
+            "customers",
+            "use (n,)",
         )
     if array.dtype != bool and array.size and not 0 <= array.min() <= array.max() < n_customers:
         raise _refuse("unknown customer", row.name, "customers", f"use 0…{n_customers - 1}")

@@ -1,0 +1,180 @@
+"""Kernels of rounding: the K best pairs at given prices, and local moves on a whole plan.
+
+A move of one customer adds a pair, drops one or swaps one for another. Its merit is the change of
+Σ w·x − Σ_i ψ_i(u_i), where w are values or reduced values, u_i what the plan uses of row i, and
+
+    ψ_i(u) = ½ under_i·t² for t < 0,  ½ over_i·t² + slope_i·t for t > 0,  t = u − limit_i.
+
+With ``hard`` rows a move may never bring a row above its limit, nor further above. Quadratic ψ on
+both sides of a binding row is the error fed back: what one customer's rounding took too much, a
+later one gives back at the least loss of reduced value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jinqiao.engines.allocation.sweep import coefficient, jit
+
+__all__ = ["best_pairs", "improve", "use_of"]
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def best_pairs(a: Any, reduced: Any, chosen: Any, margin: Any) -> None:
+    """Mark each customer's K best positive pairs; fill the least loss of any other choice."""
+    for c in range(len(a.slots)):
+        start, stop, slots = a.indptr[c], a.indptr[c + 1], a.slots[c]
+        margin[c] = np.inf
+        if slots == 0:
+            continue
+        taken, worst, worst_at = 0, np.inf, -1
+        for j in range(start, stop):
+            r = reduced[j]
+            if r <= 0.0:
+                continue
+            if taken < slots:
+                chosen[j] = True
+                taken += 1
+                if r < worst:
+                    worst, worst_at = r, j
+            elif r > worst:
+                chosen[worst_at] = False
+                chosen[j] = True
+                worst, worst_at = r, j
+                for k in range(start, j):
+                    if chosen[k] and reduced[k] < worst:
+                        worst, worst_at = reduced[k], k
+        after = -np.inf
+        for j in range(start, stop):
+            if not chosen[j] and reduced[j] > after:
+                after = reduced[j]
+        if taken == slots:
+            margin[c] = worst - max(after, 0.0)
+        else:
+            margin[c] = min(worst, -after)
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def use_of(a: Any, chosen: Any, used: Any) -> None:
+    """Add what the chosen pairs use of each row, customer by customer."""
+    for c in range(len(a.slots)):
+        base = np.int64(a.segment[c]) * a.n_products
+        for j in range(a.indptr[c], a.indptr[c + 1]):
+            if chosen[j]:
+                cell = base + a.product[j]
+                for q in range(a.cell_ptr[cell], a.cell_ptr[cell + 1]):
+                    used[a.cell_row[q]] += coefficient(a, j, q)
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _psi(i: int, t: float, shape: Any) -> Any:
+    under, over, slope, _, _ = shape
+    if t < 0.0:
+        return 0.5 * under[i] * t * t
+    return (0.5 * over[i] * t + slope[i]) * t
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _change(rows: Any, delta: Any, n: int, used: Any, limit: Any, shape: Any) -> float:
+    """Return Σ ψ after − before for a change of n rows, or inf when a hard row forbids it."""
+    hard, slack = shape[3], shape[4]
+    total = 0.0
+    for i in range(n):
+        row = rows[i]
+        if delta[i] == 0.0:
+            continue
+        before = used[row] - limit[row]
+        after = before + delta[i]
+        if hard[row] and delta[i] > 0.0 and after > slack[row]:
+            return np.inf
+        total += _psi(row, after, shape) - _psi(row, before, shape)
+    return total
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _add(a: Any, j: int, cell: int, sign: float, rows: Any, delta: Any, n: int) -> int:
+    for q in range(a.cell_ptr[cell], a.cell_ptr[cell + 1]):
+        row = a.cell_row[q]
+        value = sign * coefficient(a, j, q)
+        place = -1
+        for i in range(n):
+            if rows[i] == row:
+                place = i
+                break
+        if place < 0:
+            place = n
+            rows[n] = row
+            delta[n] = 0.0
+            n += 1
+        delta[place] += value
+    return n
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _move(a: Any, base: int, out: int, new: int, rows: Any, delta: Any) -> int:
+    """Fill rows and delta of a move that drops ``out`` and takes ``new`` (-1: nothing)."""
+    n = 0
+    if out >= 0:
+        n = _add(a, out, base + a.product[out], -1.0, rows, delta, n)
+    if new >= 0:
+        n = _add(a, new, base + a.product[new], 1.0, rows, delta, n)
+    return n
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def improve(
+    a: Any, who: Any, weight: Any, window: float, tiny: float, limit: Any, shape: Any,
+    chosen: Any, used: Any,
+) -> int:  # fmt: skip
+    """Take the best move of each customer in turn while its merit is positive; return how many.
+
+    ``weight`` (nnz,) is what Σ counts; a move that loses more than ``window`` of it is not
+    tried, one whose merit is not above ``tiny`` not taken.
+    """
+    widest = 1
+    for cell in range(len(a.cell_ptr) - 1):
+        widest = max(widest, a.cell_ptr[cell + 1] - a.cell_ptr[cell])
+    rows, delta = np.empty(2 * widest, np.int64), np.empty(2 * widest)
+    moves = 0
+    for c in who:
+        start, stop, slots = a.indptr[c], a.indptr[c + 1], a.slots[c]
+        base = np.int64(a.segment[c]) * a.n_products
+        for _ in range(slots + 1):
+            taken = 0
+            for j in range(start, stop):
+                taken += chosen[j]
+            best, best_out, best_in = tiny, -1, -1
+            # Out: each chosen pair, or nothing (-1). In: each other pair, or nothing.
+            for place in range(start - 1, stop):
+                out = place if place >= start else -1
+                if out < 0 and taken >= slots:
+                    continue
+                if out >= 0 and not chosen[out]:
+                    continue
+                lost = weight[out] if out >= 0 else 0.0
+                for other in range(start - 1, stop):
+                    new = other if other >= start else -1
+                    if new < 0 and out < 0:
+                        continue
+                    if new >= 0 and chosen[new]:
+                        continue
+                    gain = (weight[new] if new >= 0 else 0.0) - lost
+                    if gain < -window:
+                        continue
+                    n = _move(a, base, out, new, rows, delta)
+                    merit = gain - _change(rows, delta, n, used, limit, shape)
+                    if merit > best:
+                        best, best_out, best_in = merit, out, new
+            if best_out < 0 and best_in < 0:
+                break
+            n = _move(a, base, best_out, best_in, rows, delta)
+            for i in range(n):
+                used[rows[i]] += delta[i]
+            if best_out >= 0:
+                chosen[best_out] = False
+            if best_in >= 0:
+                chosen[best_in] = True
+            moves += 1
+    return moves

@@ -1,0 +1,173 @@
+"""From prices to an integral plan: feedback of errors, exact repair, then what still fits.
+
+1. Every customer takes the K best positive reduced values; only customers near a tie matter after.
+2. Feedback: local moves of near-tie customers under a quadratic pull of each binding row towards
+   its limit, stiffer sweep by sweep. 3. Repair: hard rows may only come down, until none is above.
+4. Fill: moves that raise the true value and break nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jinqiao.engines.allocation.compiled import Compiled
+from jinqiao.engines.allocation.local import best_pairs, improve, use_of
+
+__all__ = ["Rounded", "reduced_values", "round_plan"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class _Shape(NamedTuple):
+    under: Floats
+    over: Floats
+    slope: Floats
+    hard: NDArray[np.bool_]
+    slack: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """An integral plan: what it uses of each row (as ``<=``), its value, its worst hard excess."""
+
+    chosen: NDArray[np.bool_]
+    used: Floats
+    primal: float
+    excess: float
+
+
+def reduced_values(problem: Compiled, duals: Floats) -> Floats:
+    """Return r = v − Σ λ·a of every pair, (nnz,)."""
+    a, tables = problem.arrays, problem.tables(duals)
+    cell = np.repeat(a.segment.astype(np.int64) * a.n_products, np.diff(a.indptr)) + a.product
+    per_use = tables.count.ravel()[cell]
+    if tables.approval.any():
+        per_use = per_use + a.approval * tables.approval.ravel()[cell]
+    reduced: Floats = a.value - a.use * per_use
+    if tables.cost.any():
+        reduced -= a.cost * tables.cost.ravel()[cell]
+    return reduced
+
+
+def round_plan(
+    problem: Compiled, duals: Floats, bound: float, rng: np.random.Generator, effort: int = 8
+) -> Rounded:
+    """Return an integral plan near these prices; ``excess`` is 0 when every hard row holds."""
+    return _Rounding(problem, duals, bound, rng).run(effort)
+
+
+class _Rounding:
+    def __init__(
+        self, problem: Compiled, duals: Floats, bound: float, rng: np.random.Generator
+    ) -> None:
+        self.problem, self.duals, self.rng = problem, duals, rng
+        self.bound = bound
+        self.reduced = reduced_values(problem, duals)
+        self.chosen = np.zeros(len(self.reduced), bool)
+        self.margin = np.empty(problem.n_customers)
+        best_pairs(problem.arrays, self.reduced, self.chosen, self.margin)
+        self.used = np.zeros(len(problem.rows))
+        self._recount()
+        self.penalty = np.array([r.soft_penalty or 0.0 for r in problem.rows])
+        self.hard = np.array([r.soft_penalty is None for r in problem.rows], bool)
+        size = np.maximum(1.0, np.abs(problem.limit))
+        self.slack = np.where(problem.whole, 0.0, 1e-10 * size)
+        self.tiny = 1e-9 * problem.value_scale
+
+    def run(self, effort: int) -> Rounded:
+        if len(self.problem.rows) == 0:
+            return self.result()
+        self._feedback(effort)
+        self._repair()
+        self._fill()
+        return self.result()
+
+    def result(self) -> Rounded:
+        self._recount()
+        over = np.maximum(self.used - self.problem.limit, 0.0)
+        value = float(self.problem.arrays.value[self.chosen].sum())
+        primal = value - float((over * self.penalty)[~self.hard].sum())
+        hard_over = np.where(self.hard & (over > self.slack), over, 0.0)
+        excess = float((hard_over / self.problem.size).sum())
+        return Rounded(self.chosen, self.used, primal, excess)
+
+    def _recount(self) -> None:
+        self.used[:] = 0.0
+        use_of(self.problem.arrays, self.chosen, self.used)
+
+    def _excess(self) -> NDArray[np.bool_]:
+        mask: NDArray[np.bool_] = self.hard & (self.used - self.problem.limit > self.slack)
+        return mask
+
+    def _near(self, count: int) -> tuple[Ints, float]:
+        """Return the customers nearest to a tie, in random order, and the widest margin."""
+        margin = self.margin
+        count = min(count, int(np.isfinite(margin).sum()))
+        if count == 0:
+            return np.zeros(0, np.int64), 0.0
+        width = float(np.partition(margin, count - 1)[count - 1])
+        return self.rng.permutation(np.flatnonzero(margin <= width)), width
+
+    def _sweep(self, who: Ints, weight: Floats, window: float, shape: _Shape) -> int:
+        moves: int = improve(
+            self.problem.arrays, who, weight, window, self.tiny, self.problem.limit, shape,
+            self.chosen, self.used,
+        )  # fmt: skip
+        return moves
+
+    def _pull(self, strength: float) -> tuple[Floats, Floats]:
+        """Return the stiffness of each row below and above its limit."""
+        pull = strength / self.problem.size**2
+        priced = self.duals * self.problem.size > self.tiny
+        saturated = ~self.hard & (self.duals >= self.penalty * (1 - 1e-9))
+        return np.where(priced, pull, 0.0), np.where(saturated, 0.0, pull)
+
+    def _feedback(self, effort: int) -> None:
+        m = len(self.problem.rows)
+        who, width = self._near(max(2000, 60 * m))
+        none = np.zeros(m)
+        strength = max(width, self.tiny) / 8
+        for turn in range(effort):
+            under, over = self._pull(strength)
+            shape = _Shape(under, over, none, np.zeros(m, bool), self.slack)
+            moves = self._sweep(who, self.reduced, np.inf, shape)
+            strength *= 3.0
+            if turn > 2 and moves == 0:
+                break
+        hardened = _Shape(*self._pull(strength), none, self.hard, self.slack)
+        self._sweep(who, self.reduced, np.inf, hardened)
+
+    def _repair(self) -> None:
+        m = len(self.problem.rows)
+        steep = 1e3 * self.problem.value_scale / self.problem.size
+        under, over = self._pull(self.problem.value_scale)
+        count = max(4000, 100 * m)
+        for turn in range(12):
+            if not self._excess().any():
+                return
+            who, _ = self._near(count)
+            slope = np.where(self.hard, steep, 0.0)
+            # At first nothing may get worse; where that is stuck, excess may move between rows.
+            hard = self.hard if turn % 3 < 2 else np.zeros(m, bool)
+            shape = _Shape(under if turn < 6 else np.zeros(m), over, slope, hard, self.slack)
+            self._sweep(who, self.reduced, np.inf, shape)
+            count *= 4
+            if turn % 3 == 2:
+                steep = steep * self.rng.uniform(0.5, 3.0, m)
+
+    def _fill(self) -> None:
+        m = len(self.problem.rows)
+        none = np.zeros(m)
+        shape = _Shape(none, none, np.where(self.hard, 0.0, self.penalty), self.hard, self.slack)
+        for _ in range(4):
+            missing = max(self.bound - self.result().primal, 0.0)
+            who = np.flatnonzero(self.margin <= missing)
+            who = who[np.argsort(self.margin[who], kind="stable")]
+            window = np.inf if (~self.hard).any() else 0.0
+            if self._sweep(who, self.problem.arrays.value, window, shape) == 0:
+                return

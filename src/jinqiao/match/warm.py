@@ -1,0 +1,32 @@
+"""Compile the solver's kernels once, into Numba's cache on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jinqiao.engines.allocation import LimitRow, Pairs, solve
+from jinqiao.engines.worth import expected_payout, pair_value
+
+__all__ = ["warm_up"]
+
+
+def warm_up() -> None:
+    """Run a tiny problem of every kind of row, so that the first real one is as fast as the next.
+
+    Compiling takes seconds on a fresh machine; later calls load the result from the cache.
+    """
+    for kind in (np.float32, np.float64):
+        chances = np.full((2, 4), 0.5, kind)
+        pair_value(chances, 1.0, 1.0, 3, 1.0, 1.0)
+        expected_payout(chances, 1.0, 3)
+    pairs = Pairs(
+        np.array([0, 2, 4]), np.array([0, 1, 0, 1]), np.array([4.0, 2.0, 3.0, 3.0]),
+        use=np.ones(4), cost=np.ones(4), approval=np.full(4, 0.5),
+    )  # fmt: skip
+    both = np.array([0, 1])
+    rows = (
+        LimitRow("quota", "<=", 1, "count", np.array([0])),
+        LimitRow("budget", "<=", 2, "cost", both, soft_penalty=5.0),
+        LimitRow("rate", ">=", 0, "approval", both, customers=np.array([0]), floor=0.4),
+    )
+    solve(pairs, 1, rows, n_products=2)
