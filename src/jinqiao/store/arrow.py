@@ -9,7 +9,7 @@ import pyarrow as pa
 from jinqiao.domain.tables import TableSchema
 from jinqiao.errors import SchemaError
 
-__all__ = ["arrow_schema", "check_batch"]
+__all__ = ["arrow_schema", "check_batch", "empty_select"]
 
 _TYPES = {
     "int8": pa.int8(),
@@ -24,11 +24,32 @@ _TYPES = {
     "timestamp": pa.timestamp("us"),
 }
 
+_DUCKDB_TYPES = {
+    "int8": "TINYINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "bool": "BOOLEAN",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+}
+
 
 @cache
 def arrow_schema(schema: TableSchema) -> pa.Schema:
     """Return the Arrow schema of a table: its columns in order, nullable where it says so."""
     return pa.schema([pa.field(c.name, _TYPES[c.type], c.nullable) for c in schema.columns])
+
+
+def empty_select(schema: TableSchema) -> str:
+    """Return the DuckDB query that gives the table's columns and no row."""
+    columns = ", ".join(
+        f'CAST(NULL AS {_DUCKDB_TYPES[c.type]}) AS "{c.name}"' for c in schema.columns
+    )
+    return f"SELECT {columns} WHERE false"
 
 
 def check_batch(schema: TableSchema, batch: pa.Table) -> pa.Table:

@@ -142,15 +142,14 @@ class SqlTx:
             self._run_many(shape, sql, columns)
 
     def _run_many(self, shape: Shape, sql: str, columns: Sequence[Sequence[Any]]) -> None:
-        last: tuple[Any, ...] = ()
+        last: list[Any] = []
 
-        def watched() -> Iterator[tuple[Any, ...]]:
-            nonlocal last
-            for last in zip(*columns, strict=True):
-                yield last
+        def watched(row: tuple[Any, ...]) -> tuple[Any, ...]:
+            last[:] = row
+            return row
 
         try:
-            self._cursor.executemany(sql, watched())
+            self._cursor.executemany(sql, map(watched, zip(*columns, strict=True)))
         except Exception as error:
             raise self._told(error, dict(zip(shape.fields, last, strict=True))) from error
 
