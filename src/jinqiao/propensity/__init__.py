@@ -9,10 +9,14 @@ delayed feedback (Chapelle 2014), pairs scored by QuickScorer (Lucchese 2015).
 
 from __future__ import annotations
 
+from jinqiao.propensity.card import card_page
 from jinqiao.propensity.chain import ChainModel, ChainSpec, train
 from jinqiao.propensity.columns import ContextColumns
+from jinqiao.propensity.reasons import contributions, reasons
 from jinqiao.propensity.saved import load, save
+from jinqiao.propensity.scorer import Scorer
 from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
+from jinqiao.propensity.tables import TableModel, fit_table
 from jinqiao.propensity.training import TrainingSet, training_set
 
 __all__ = [
@@ -20,11 +24,17 @@ __all__ = [
     "ChainSpec",
     "ContextColumns",
     "Levels",
+    "Scorer",
     "StageModel",
     "StageSpec",
+    "TableModel",
     "TrainingSet",
+    "card_page",
+    "contributions",
     "fit_stage",
+    "fit_table",
     "load",
+    "reasons",
     "save",
     "train",
     "training_set",

@@ -23,7 +23,7 @@ from jinqiao.propensity.columns import (
     pair_columns,
     product_matrix,
 )
-from jinqiao.propensity.linear import fit_linear
+from jinqiao.propensity.linear import fit_linear, one_thread
 from jinqiao.propensity.outcomes import CHAIN
 from jinqiao.propensity.scorer import Scorer, levels_of
 from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
@@ -164,7 +164,8 @@ def train(training_set: TrainingSet, *, seed: int, spec: ChainSpec | None = None
     products, classes = training_set.products, class_codes(training_set.products)
     houses = sorted(set(products["institution_id"].to_pylist()))
     house = levels_of(products["institution_id"], tuple(houses))
-    models = [_fit(training_set, place, spec, seed, (classes, house)) for place in range(4)]
+    with one_thread():
+        models = [_fit(training_set, place, spec, seed, (classes, house)) for place in range(4)]
     rates = training_set.rates[-1]
     model = ChainModel(
         training_set.layout,

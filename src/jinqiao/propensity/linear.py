@@ -10,6 +10,8 @@ penalties are the inverse variances of the normal priors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from jinqiao.propensity.calibration import sigmoid
 
-__all__ = ["Linear", "Scaling", "fit_linear", "fit_scaling"]
+__all__ = ["Linear", "Scaling", "fit_linear", "fit_scaling", "one_thread"]
 
 _SHARED_SD, _DEVIATION_SD, _GROUP_SD, _EFFECT_SD = 0.5, 0.1, 1.0, 0.35
 _MAX_Z = 4.0
@@ -77,6 +79,15 @@ class Linear:
             known = levels >= 0
             out += np.where(known, values[np.where(known, levels, 0)], 0.0)
         return out
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep linear algebra to one thread inside the block: small sums gain nothing from more."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 def fit_scaling(x: NDArray[np.float32]) -> Scaling:
@@ -196,7 +207,9 @@ def fit_linear(
     theta = np.zeros(len(problem.penalty))
     rate = float(np.clip(np.average(problem.y, weights=problem.w), 1e-4, 1 - 1e-4))
     theta[0] = np.log(rate / (1 - rate))
-    found = minimize(problem, theta, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    found = minimize(
+        problem, theta, jac=True, method="L-BFGS-B", options={"maxiter": 60, "ftol": 1e-8}
+    )
     base, slopes, deviation, rest = problem.split(found.x)
     if deviations:
         intercepts, slopes = base + deviation[:, 0], slopes + deviation[:, 1:]

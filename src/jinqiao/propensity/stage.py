@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from jinqiao.errors import InputError, SchemaError
 from jinqiao.propensity.calibration import fit_platt, sigmoid
-from jinqiao.propensity.linear import Linear, fit_linear
+from jinqiao.propensity.linear import Linear, fit_linear, one_thread
 from jinqiao.propensity.measure import compare
 
 __all__ = ["KINDS", "Levels", "StageModel", "StageSpec", "fit_stage"]
@@ -120,6 +120,10 @@ class _Rows:
         return _Rows(self.x[keep], self.y[keep], self.w[keep], self.levels.rows(keep))
 
 
+_Setup = tuple[tuple[str, ...], StageSpec, int, str]
+_Cut = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
 def fit_stage(
     x: NDArray[np.floating],
     y: NDArray[np.floating],
@@ -153,29 +157,30 @@ def fit_stage(
     >>> model.predict(x).shape
     (2000,)
     """
-    spec = spec or StageSpec()
-    rows = _checked(x, y, weights, levels or Levels(), tuple(names))
+    with one_thread():
+        rows = _checked(x, y, weights, levels or Levels(), tuple(names))
+        return _best(rows, times, (tuple(names), spec or StageSpec(), seed, stage))
+
+
+def _best(rows: _Rows, times: NDArray[np.integer] | None, setup: _Setup) -> StageModel:
+    """Return the kind with the least out-of-time log-loss, fitted on all rows."""
+    names, spec, seed, stage = setup
     when = np.arange(len(rows.y)) if times is None else np.asarray(times)
     yes = float(rows.w @ rows.y)
     if min(yes, float(rows.w.sum()) - yes) < _FEW:
-        return _constant(rows, tuple(names), stage)
+        return _constant(rows, names, stage)
     rows, when = _harden(rows, when)
     kinds = _kinds(spec)
     cut = _slices(when)
-    setup = (tuple(names), spec, seed, stage)
     binned = _Binned(rows, setup) if set(kinds) != {"linear"} else None
     trained, rounds = _candidates(rows, cut, kinds, setup, binned)
     metrics = _judge(rows, cut, trained, seed)
     chosen = min(trained, key=lambda kind: metrics[kind]["log_loss"])
     if metrics["constant"]["log_loss"] < metrics[chosen]["log_loss"] and spec.choice == "best":
-        return _constant(rows, tuple(names), stage, metrics)
+        return _constant(rows, names, stage, metrics)
     final = _fit_kind(rows, chosen, setup, rounds.get(chosen, 0), binned)
     card = _card(metrics, chosen, rounds.get(chosen, 0), rows, trained[chosen])
     return replace(final, slope=trained[chosen].slope, shift=trained[chosen].shift, card=card)
-
-
-_Setup = tuple[tuple[str, ...], StageSpec, int, str]
-_Cut = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 def _checked(

@@ -1,0 +1,123 @@
+"""Why a chance is what it is: exact contributions of columns, told in words people know.
+
+A logit is base + Σ contributions, to rounding: trees by their SHAP values (exact for trees), the
+linear part by slope × scaled value. Columns that say one thing (the parts of a category) are added
+up under one name; what has no plain name is never a reason.
+
+Source: Lundberg et al., "From local explanations to global understanding with explainable AI for
+trees", Nature Machine Intelligence 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jinqiao.domain.decision import Reason
+from jinqiao.domain.feature import FeatureDictionary
+from jinqiao.domain.stage import Stage
+from jinqiao.propensity.columns import LABELS, ContextColumns
+from jinqiao.propensity.outcomes import CHAIN
+from jinqiao.propensity.stage import Levels, StageModel
+
+if TYPE_CHECKING:
+    from jinqiao.propensity.chain import ChainModel
+
+__all__ = ["contributions", "reasons", "told"]
+
+_STAGE_NAMES: Mapping[Stage, tuple[str, str]] = {
+    Stage.CLICK: ("点击", "a click"),
+    Stage.APPLICATION: ("进件", "an application"),
+    Stage.APPROVAL: ("通过", "approval"),
+    Stage.ACTIVATION: ("激活", "activation"),
+}
+_FAINT = 0.02
+"""A contribution to the logit below this is no reason."""
+
+
+def contributions(
+    model: StageModel, x: NDArray[np.floating], levels: Levels | None = None
+) -> NDArray[np.float64]:
+    """Return what each column adds to the calibrated logit, (n, k + 1); the last is the base.
+
+    Rows sum to the logit of ``model.predict(x, levels)``. The base holds intercepts and effects.
+    """
+    x = np.asarray(x, dtype=np.float32)
+    levels = levels or Levels()
+    out = np.zeros((len(x), len(model.names) + 1))
+    out[:, -1] = model.base
+    if model.linear is not None:
+        groups = levels.groups if levels.groups is not None else np.zeros(len(x), np.int64)
+        groups = np.zeros(len(x), np.int64) if len(model.linear.intercepts) == 1 else groups
+        out[:, :-1] += model.linear.scaling.apply(x) * model.linear.slopes[groups]
+        score = model.linear.score(x, levels.groups, levels.effects)
+        out[:, -1] += score - out[:, :-1].sum(axis=1)
+    if model.trees is not None:
+        import lightgbm
+
+        booster = lightgbm.Booster(model_str=model.trees)
+        out += np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))
+    out *= model.slope
+    out[:, -1] += model.shift
+    return out
+
+
+def told(
+    added: NDArray[np.floating],
+    names: tuple[str, ...],
+    words: Mapping[str, tuple[str, str]],
+    *,
+    stage: tuple[str, str],
+    most: int = 3,
+) -> tuple[Reason, ...]:
+    """Return the ``most`` strongest reasons of one row of contributions, (k,) or (k + 1,).
+
+    ``words`` maps a column (or the part of its name before ``=``) to its Chinese and English name.
+    """
+    total: dict[tuple[str, str], float] = {}
+    for name, value in zip(names, added, strict=False):
+        word = words.get(name) or words.get(name.split("=", 1)[0])
+        if word is not None:
+            total[word] = total.get(word, 0.0) + float(value)
+    ranked = sorted(total.items(), key=lambda item: -abs(item[1]))[:most]
+    return tuple(_reason(word, value, stage) for word, value in ranked if abs(value) >= _FAINT)
+
+
+def _reason(word: tuple[str, str], value: float, stage: tuple[str, str]) -> Reason:
+    numbers = {
+        "name": {"zh": word[0], "en": word[1]},
+        "stage": {"zh": stage[0], "en": stage[1]},
+        "odds": float(np.exp(abs(value))),
+        "points": value,
+    }
+    return Reason("propensity_up" if value > 0 else "propensity_down", MappingProxyType(numbers))
+
+
+def reasons(
+    model: ChainModel,
+    profiles: pa.Table,
+    products: pa.Table,
+    pair: tuple[int, int],
+    context: ContextColumns,
+    dictionary: FeatureDictionary,
+    *,
+    stages: tuple[Stage, ...] = (Stage.CLICK, Stage.APPROVAL),
+    most: int = 2,
+) -> tuple[Reason, ...]:
+    """Return the strongest reasons of each stage for one pair (profile row, product row).
+
+    Names come from the dictionary (``zh``, ``en``) and from the product's own columns.
+    """
+    words = dict(LABELS) | {feature.name: (feature.zh, feature.en) for feature in dictionary}
+    x, levels = model.row(profiles, products, pair, context), model.levels(products, pair[1])
+    found: list[Reason] = []
+    for stage in stages:
+        part = model.stages[CHAIN.index(stage)]
+        added = contributions(part, x, levels)[0]
+        found += told(added, part.names, words, stage=_STAGE_NAMES[stage], most=most)
+    return tuple(found)
