@@ -2,21 +2,23 @@
 
 Minimise D_μ(λ) = Σ_c smoothed part + λ·b over 0 ≤ λ ≤ ceiling. D_μ is convex, once
 differentiable and piecewise quadratic; its generalised Hessian is a sum over marginal customers, so
-a semi-smooth Newton step (Qi & Sun 1993) costs the pass that is made anyway. Steps are damped as
-Levenberg and Marquardt do, and the bounds are kept by a primal-dual active set (Hintermüller, Ito &
-Kunisch 2002, algorithm 1). Rows are scaled by their typical coefficient: y = λ · size.
+a semi-smooth Newton step (Qi & Sun 1993) costs the pass that is made anyway. A step stays within a
+box of trust, which grows and shrinks as it keeps its promise; box and bounds are kept by a
+primal-dual active set (Hintermüller, Ito & Kunisch 2002, algorithm 1). Rows are scaled by their
+typical coefficient: y = λ · size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.compiled import Compiled
-from jinqiao.engines.allocation.sweep import sweep
+from jinqiao.engines.allocation.sweep import jit, sweep
 
 __all__ = ["Dual", "Point"]
 
@@ -79,25 +81,28 @@ class Dual:
         """Return the point after Newton steps; stop when a step promises less than tolerance."""
         size = self.problem.size
         upper = self.ceiling * size
-        damping = 1e-6
+        reach = 4.0 * mu
         for _ in range(steps):
             y = point.duals * size
-            stiff = np.diag(point.hessian).copy()
-            floor = max(float(stiff.max(initial=0.0)) * 1e-9, 1e-12)
-            matrix = point.hessian + np.diag(damping * np.maximum(stiff, floor) + floor)
-            step = _bounded_step(matrix, point.gradient, -y, upper - y)
+            stiff = np.diag(point.hessian)
+            floor = max(float(stiff.max(initial=0.0)) * 1e-10, 1e-12)
+            matrix = point.hessian + np.diag(np.full(len(y), floor))
+            box = (np.maximum(-y, -reach), np.minimum(upper - y, reach))
+            step = _bounded_step(matrix, point.gradient, *box)
             promise = -float(point.gradient @ step + 0.5 * step @ point.hessian @ step)
             if promise <= tolerance:
                 break
-            moved = np.clip(y + step, 0.0, upper) / size
+            moved = np.minimum(np.clip(y + step, 0.0, upper) / size, self.ceiling)
             new = self.at(moved, who, mu)
             ratio = (point.smooth - new.smooth) / promise
             self._tell(mu, new, len(who))
+            longest = float(np.abs(step).max())
             if ratio > 1e-4:
                 point = new
-            damping = _damp(damping, ratio)
-            if damping > 1e6:
-                break
+            if ratio < 0.2:
+                reach = longest * 0.3
+            elif ratio > 0.5 and longest >= reach * (1 - 1e-9):
+                reach *= 4.0
         return point
 
     def _tell(self, mu: float, point: Point, n_seen: int) -> None:
@@ -110,19 +115,10 @@ class Dual:
             self.progress(event)
 
 
-def _damp(damping: float, ratio: float) -> float:
-    if ratio > 0.5:
-        return max(damping * 0.1, 1e-9)
-    if ratio > 0.1:
-        return damping
-    return max(damping, 1e-4) * 10.0
-
-
 def _bounded_step(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats) -> Floats:
     """Return argmin g·d + d·H·d/2 over lower ≤ d ≤ upper, by a primal-dual active set."""
-    m = len(gradient)
     scale = np.diag(matrix)
-    step = np.zeros(m)
+    step = np.zeros(len(gradient))
     multiplier = gradient.copy()
     previous = None
     for _ in range(40):
@@ -131,13 +127,30 @@ def _bounded_step(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats
         free = ~(low | high)
         state = low.astype(np.int8) - high.astype(np.int8)
         if previous is not None and (state == previous).all():
-            break
+            return np.clip(step, lower, upper)
         previous = state
         step = np.where(low, lower, np.where(high, upper, 0.0))
-        held = gradient + matrix @ step
         if free.any():
-            block = matrix[np.ix_(free, free)]
-            step[free] = np.linalg.solve(block, -held[free])
+            held = gradient + matrix @ step
+            step[free] = np.linalg.solve(matrix[np.ix_(free, free)], -held[free])
         multiplier = gradient + matrix @ step
         multiplier[free] = 0.0
-    return np.clip(step, lower, upper)
+    step = np.clip(step, lower, upper)
+    _relax(matrix, gradient, lower, upper, step, 100)
+    return step
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _relax(matrix: Any, gradient: Any, lower: Any, upper: Any, step: Any, turns: int) -> None:
+    """Improve a bounded step one coordinate at a time, where the active set runs in a circle."""
+    for _ in range(turns):
+        moved = 0.0
+        for i in range(len(step)):
+            slope = gradient[i]
+            for k in range(len(step)):
+                slope += matrix[i, k] * step[k]
+            new = min(max(step[i] - slope / matrix[i, i], lower[i]), upper[i])
+            moved = max(moved, abs(new - step[i]) * matrix[i, i])
+            step[i] = new
+        if moved < 1e-12:
+            return

@@ -124,6 +124,22 @@ def _move(a: Any, base: int, out: int, new: int, rows: Any, delta: Any) -> int:
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _steep(i: int, t: float, shape: Any) -> Any:
+    under, over, slope, _, _ = shape
+    return under[i] * t if t < 0.0 else over[i] * t + slope[i]
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _tilted(a: Any, j: int, cell: int, weight: float, used: Any, limit: Any, shape: Any) -> float:
+    """Return weight − ψ′·a of a pair. ψ is convex, so no move has more merit than these promise."""
+    total = weight
+    for q in range(a.cell_ptr[cell], a.cell_ptr[cell + 1]):
+        row = a.cell_row[q]
+        total -= _steep(row, used[row] - limit[row], shape) * coefficient(a, j, q)
+    return total
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def improve(
     a: Any, who: Any, weight: Any, window: float, tiny: float, limit: Any, shape: Any,
     chosen: Any, used: Any,
@@ -133,18 +149,25 @@ def improve(
     ``weight`` (nnz,) is what Σ counts; a move that loses more than ``window`` of it is not
     tried, one whose merit is not above ``tiny`` not taken.
     """
-    widest = 1
+    widest, degree = 1, 1
     for cell in range(len(a.cell_ptr) - 1):
         widest = max(widest, a.cell_ptr[cell + 1] - a.cell_ptr[cell])
+    for c in who:
+        degree = max(degree, a.indptr[c + 1] - a.indptr[c])
     rows, delta = np.empty(2 * widest, np.int64), np.empty(2 * widest)
+    tilted = np.empty(degree)
     moves = 0
     for c in who:
         start, stop, slots = a.indptr[c], a.indptr[c + 1], a.slots[c]
         base = np.int64(a.segment[c]) * a.n_products
         for _ in range(slots + 1):
-            taken = 0
+            taken, ceiling = 0, 0.0
             for j in range(start, stop):
                 taken += chosen[j]
+                tilt = _tilted(a, j, base + a.product[j], weight[j], used, limit, shape)
+                tilted[j - start] = tilt
+                if not chosen[j] and tilt > ceiling:
+                    ceiling = tilt
             best, best_out, best_in = tiny, -1, -1
             # Out: each chosen pair, or nothing (-1). In: each other pair, or nothing.
             for place in range(start - 1, stop):
@@ -154,14 +177,16 @@ def improve(
                 if out >= 0 and not chosen[out]:
                     continue
                 lost = weight[out] if out >= 0 else 0.0
+                kept = tilted[out - start] if out >= 0 else 0.0
+                if ceiling - kept <= best:
+                    continue
                 for other in range(start - 1, stop):
                     new = other if other >= start else -1
-                    if new < 0 and out < 0:
-                        continue
-                    if new >= 0 and chosen[new]:
+                    promise = (tilted[new - start] if new >= 0 else 0.0) - kept
+                    if promise <= best or (new >= 0 and chosen[new]):
                         continue
                     gain = (weight[new] if new >= 0 else 0.0) - lost
-                    if gain < -window:
+                    if gain < -window or (new < 0 and out < 0):
                         continue
                     n = _move(a, base, out, new, rows, delta)
                     merit = gain - _change(rows, delta, n, used, limit, shape)

@@ -250,8 +250,8 @@ def check_slots(pairs: Pairs, slots: object) -> NDArray[np.int32]:
     if array.size and array.min() < 0:
         bad = int(np.argmin(array))
         raise _refuse(f"{array[bad]} slots", f"customer {bad}", "slots", "use 0 or more")
-    slots: NDArray[np.int32] = np.minimum(array, np.iinfo(np.int32).max).astype(np.int32)
-    return slots
+    whole: NDArray[np.int32] = np.minimum(array, np.iinfo(np.int32).max).astype(np.int32)
+    return whole
 
 
 def check_rows(pairs: Pairs, rows: tuple[LimitRow, ...], n_products: int) -> None:
