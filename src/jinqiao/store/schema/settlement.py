@@ -36,6 +36,8 @@ payables = Table(
     Column("occurred_at", BigInteger, nullable=False),
     Column("amount_minor", BigInteger),  # what a share is taken of
     Column("standing", Boolean, nullable=False),
+    Column("tiered", Boolean, nullable=False),
+    Column("clawed_month", String(7)),  # of a payout: the month of its clawback
     Column("posted_minor", BigInteger, nullable=False),
     Column("entries", BigInteger, nullable=False),
     Column("last_transfer_id", String(64)),
