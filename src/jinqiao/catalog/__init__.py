@@ -7,7 +7,66 @@ never passed; a unit reserved is posted, voided or expired once, in the period i
 From: docs/reference/institution-file.md; two-phase transfers as in TigerBeetle's documentation.
 """
 
+from jinqiao.catalog.check import check
+from jinqiao.catalog.costs import CostTable, FeeLine, cost_table, payout_minor
+from jinqiao.catalog.eligibility import eligibility_mask, explain_eligibility, rules
 from jinqiao.catalog.files import CatalogFile, Files, read_files
+from jinqiao.catalog.jurisdictions import check_jurisdictions, read_jurisdictions
+from jinqiao.catalog.left import (
+    OverDelivered,
+    exceptions,
+    limit_rows,
+    over_delivered_units,
+    unequal,
+)
+from jinqiao.catalog.table import offered, product_table, schedule_mask
+from jinqiao.catalog.units import Reservation, expire, move, post, reserve, reserve_many, void
+from jinqiao.catalog.versions import (
+    apply,
+    history,
+    load,
+    product_version,
+    resume,
+    stop,
+    stopped,
+)
 from jinqiao.catalog.writing import write_text
 
-__all__ = ["CatalogFile", "Files", "read_files", "write_text"]
+__all__ = [
+    "CatalogFile",
+    "CostTable",
+    "FeeLine",
+    "Files",
+    "OverDelivered",
+    "Reservation",
+    "apply",
+    "check",
+    "check_jurisdictions",
+    "cost_table",
+    "eligibility_mask",
+    "exceptions",
+    "expire",
+    "explain_eligibility",
+    "history",
+    "limit_rows",
+    "load",
+    "move",
+    "offered",
+    "over_delivered_units",
+    "payout_minor",
+    "post",
+    "product_table",
+    "product_version",
+    "read_files",
+    "read_jurisdictions",
+    "reserve",
+    "reserve_many",
+    "resume",
+    "rules",
+    "schedule_mask",
+    "stop",
+    "stopped",
+    "unequal",
+    "void",
+    "write_text",
+]

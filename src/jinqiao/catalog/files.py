@@ -16,7 +16,7 @@ from jinqiao.domain.catalog import Catalog, Institution
 from jinqiao.domain.fault import Fault
 from jinqiao.errors import NotFound
 
-__all__ = ["CatalogFile", "Files", "Source", "institution_of", "read_files"]
+__all__ = ["CatalogFile", "Files", "Source", "contents", "institution_of", "read_files"]
 
 Source = Path | str | Mapping[str, "str | bytes | Mapping[str, Any]"]
 """A directory, or file name → YAML text or plain mapping."""
@@ -63,10 +63,11 @@ def read_files(source: Source) -> Files:
     A mapping leads from a file name to its YAML text or to the same as plain dicts and lists.
     Raises NotFound when the directory does not exist; faults in files are values.
     """
-    return Files(tuple(_read(name, content) for name, content in _contents(source)))
+    return Files(tuple(_read(name, content) for name, content in contents(source)))
 
 
-def _contents(source: Source) -> Iterator[tuple[str, str | bytes | Mapping[str, Any]]]:
+def contents(source: Source) -> Iterator[tuple[str, str | bytes | Mapping[str, Any]]]:
+    """Yield each file's name and content, in name order."""
     if isinstance(source, Mapping):
         yield from sorted(source.items())
         return

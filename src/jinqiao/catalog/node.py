@@ -23,6 +23,7 @@ MAX_NODES = 50_000
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?")
+_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS = {"true": True, "True": True, "false": False, "False": False,
           "": None, "~": None, "null": None, "Null": None}  # fmt: skip
@@ -135,6 +136,8 @@ class _Builder:
             return False
         if event.anchor or getattr(event, "tag", None) not in (None, "!"):
             return self._stop(event, "an anchor or a tag", "write plain values")
+        if kind == "ScalarEvent" and _NO_TEXT.search(event.value):
+            return self._stop(event, "a character that is no text", "remove control characters")
         self.count += 1
         if self.count > MAX_NODES:
             return self._stop(event, f"more than {MAX_NODES} values", "split the file")

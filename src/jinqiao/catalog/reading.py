@@ -102,7 +102,7 @@ def _limits(owner: Fields) -> tuple[Limit, ...]:
 
 
 def _limit(part: Fields) -> Limit:
-    """Return ``{count: 40, period: day, stage: application}`` or ``{money_minor: …, period: …}``."""
+    """Return a quota ``{count: 40, period: day}`` or a budget ``{money_minor: …, period: …}``."""
     money = part.has("money_minor")
     if money and part.has("count"):
         part.fault("count", "count and money_minor in one limit", "write two limits")

@@ -2,7 +2,9 @@
 
 A file holds tables ``[code]`` with ``zh`` and ``en``. A placeholder is ``{name}`` or
 ``{name:kind}``: ``money`` (minor units; the ``currency`` number, CNY when absent), ``percent`` (a
-ratio), ``bps`` (basis points as a percentage), ``int``, ``one`` (one decimal).
+ratio), ``bps`` (basis points as a percentage), ``int``, ``one`` (one decimal), ``quantity`` (by the
+``unit`` number: money, a percentage, or a number with its word ``[unit_…]``). A value that is a
+mapping of languages is written in the language asked for.
 """
 
 from __future__ import annotations
@@ -24,13 +26,19 @@ LANGUAGES = ("zh", "en")
 
 
 class _Numbers(string.Formatter):
-    def __init__(self, currency: str) -> None:
+    def __init__(self, language: str, currency: str, unit: str) -> None:
+        self.language = language
         self.currency = currency
+        self.unit = unit
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if value is None:
             return "–"
+        if isinstance(value, Mapping):
+            value = value[self.language]
         match format_spec:
+            case "quantity":
+                return self._quantity(value)
             case "money":
                 return str(Money(round(value), self.currency))
             case "percent":
@@ -44,6 +52,19 @@ class _Numbers(string.Formatter):
             case "":
                 return str(value)
         raise InputError(f"unknown placeholder kind {format_spec!r}")
+
+    def _quantity(self, value: Any) -> str:
+        """Return a number as people say it in its unit; a text as it is."""
+        if isinstance(value, bool | str):
+            return str(value)
+        if self.unit == "minor":
+            return str(Money(round(value), self.currency))
+        if self.unit == "ratio":
+            return f"{float(value) * 100:.1f}%"
+        number = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+        word = _catalogue().get(f"unit_{self.unit}", {}).get(self.language, self.unit)
+        gap = " " if word and word[0].isascii() else ""
+        return f"{number}{gap}{word}"
 
 
 @cache
@@ -75,7 +96,9 @@ def render(code: str, language: str, numbers: Mapping[str, object] | None = None
         name: value[language] if isinstance(value, Mapping) and language in value else value
         for name, value in (numbers or {}).items()
     }
-    formatter = _Numbers(str(values.get("currency", "CNY")))
+    formatter = _Numbers(
+        language, str(values.get("currency", "CNY")), str(values.get("unit", ""))
+    )
     return formatter.vformat(texts[language], (), values)
 
 

@@ -1,0 +1,123 @@
+"""What is left of every limit, what was delivered past one, and whether the counters are true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jinqiao.catalog.book import POSTED, RESERVED
+from jinqiao.catalog.limits import LimitTerms, headroom, limit_terms
+from jinqiao.domain.catalog import Catalog, Measure
+from jinqiao.domain.tables import LIMITS
+from jinqiao.domain.time import period_key
+from jinqiao.store.base import Row, Tx
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["OverDelivered", "exceptions", "limit_rows", "over_delivered_units", "unequal"]
+
+
+@dataclass(frozen=True, slots=True)
+class OverDelivered:
+    """A report that found no free unit: ``over`` units, or minor units of payout."""
+
+    click_id: str
+    limit_id: str
+    period_key: str
+    institution_id: str
+    product_id: str
+    measure: str
+    stage: str
+    over: int
+    reported_us: int
+
+
+def limit_rows(tx: Tx, catalog: Catalog, now_us: int) -> pa.Table:
+    """Return every limit in the period ``now_us`` falls in, as LIMITS, in catalog order.
+
+    ``left`` is what can still be reserved: the limit less what is posted, reserved and kept back.
+    """
+    import pyarrow as pa
+
+    from jinqiao.engines.tables import arrow_schema
+
+    terms = limit_terms(catalog)
+    keys = [period_key(now_us, one.limit.period, one.zone) for one in terms]
+    counters = _counters(tx, terms, keys)
+    rows = [
+        _row(one, key, counters.get((one.limit_id, key)))
+        for one, key in zip(terms, keys, strict=True)
+    ]
+    columns = {name: [row[name] for row in rows] for name in LIMITS.names}
+    return pa.Table.from_pydict(columns, schema=arrow_schema(LIMITS))
+
+
+def exceptions(tx: Tx, *, institution_id: str | None = None) -> tuple[OverDelivered, ...]:
+    """Return every report that found no free unit, by limit, period and click."""
+    counters = tx.find("limit_counters", at_least={"over": 1})
+    if not counters:
+        return ()
+    where: dict[str, Any] = {"limit_id": sorted({row["limit_id"] for row in counters})}
+    if institution_id is not None:
+        where["institution_id"] = institution_id
+    order = ("limit_id", "period_key", "click_id")
+    rows = tx.find("limit_units", where, at_least={"over": 1}, order_by=order)
+    return tuple(_over_delivered(row) for row in rows)
+
+
+def over_delivered_units(tx: Tx) -> int:
+    """Return how many units of quotas were reported without one being free."""
+    return sum(one.over for one in exceptions(tx) if one.measure == Measure.COUNT)
+
+
+def unequal(tx: Tx) -> tuple[tuple[str, str], ...]:
+    """Return the limits and periods whose counter is not the sum of its units: none, always."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for unit in tx.find("limit_units"):
+        total = sums.setdefault((unit["limit_id"], unit["period_key"]), [0, 0, 0])
+        total[0] += unit["held"] if unit["state"] == RESERVED else 0
+        total[1] += unit["posted"] if unit["state"] == POSTED else 0
+        total[2] += unit["over"]
+    kept = {
+        (row["limit_id"], row["period_key"]): [row["reserved"], row["posted"], row["over"]]
+        for row in tx.find("limit_counters")
+    }
+    keys = sorted(sums.keys() | kept.keys())
+    zero = [0, 0, 0]
+    return tuple(key for key in keys if sums.get(key, zero) != kept.get(key, zero))
+
+
+def _counters(tx: Tx, terms: tuple[LimitTerms, ...], keys: list[str]) -> dict[tuple[str, str], Row]:
+    if not terms:
+        return {}
+    where = {"limit_id": [one.limit_id for one in terms], "period_key": sorted(set(keys))}
+    found = tx.find("limit_counters", where)
+    return {(row["limit_id"], row["period_key"]): row for row in found}
+
+
+def _row(one: LimitTerms, key: str, counter: Row | None) -> dict[str, Any]:
+    posted, reserved = (counter["posted"], counter["reserved"]) if counter else (0, 0)
+    at_most = one.limit.limit
+    return {
+        "limit_id": one.limit_id,
+        "scope": one.scope,
+        "institution_id": one.institution_id,
+        "product_id": one.product_id,
+        "branch_id": one.branch_id,
+        "measure": one.limit.measure.value,
+        "stage": one.limit.stage.value,
+        "period": one.limit.period.value,
+        "period_key": key,
+        "limit": at_most,
+        "posted": posted,
+        "reserved": reserved,
+        "left": max(at_most - headroom(at_most) - posted - reserved, 0),
+    }
+
+
+def _over_delivered(row: Row) -> OverDelivered:
+    return OverDelivered(
+        row["click_id"], row["limit_id"], row["period_key"], row["institution_id"],
+        row["product_id"], row["measure"], row["stage"], row["over"], row["changed_at"],
+    )  # fmt: skip
