@@ -22,6 +22,7 @@ intake_batches = Table(
     Column("rejected", BigInteger, nullable=False),
     Column("duplicate", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),  # writing: decided, the lake may lack it; done
 )
 
 intake_rejects = Table(
