@@ -9,5 +9,35 @@ those all its parents do; without consent no row. From: point-in-time joins as i
 
 from jinqiao.profile.build import Place, build
 from jinqiao.profile.definition import dictionary
+from jinqiao.profile.display import Shown, explain, values
+from jinqiao.profile.reference import reference
+from jinqiao.profile.tag import (
+    Tag,
+    audience,
+    count,
+    counts,
+    default_tags,
+    install_tags,
+    retire_tag,
+    save_tag,
+    tags,
+)
 
-__all__ = ["Place", "build", "dictionary"]
+__all__ = [
+    "Place",
+    "Shown",
+    "Tag",
+    "audience",
+    "build",
+    "count",
+    "counts",
+    "default_tags",
+    "dictionary",
+    "explain",
+    "install_tags",
+    "reference",
+    "retire_tag",
+    "save_tag",
+    "tags",
+    "values",
+]

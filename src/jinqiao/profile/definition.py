@@ -21,7 +21,7 @@ from jinqiao.profile.sources import SOURCES
 
 __all__ = ["Definition", "Definitions", "PurposeSet", "definitions", "dictionary", "read"]
 
-_FILES = ("customer", "ledger", "account", "visit", "offer", "outcome", "derived")
+_FILES = ("customer", "ledger", "account", "visit", "session", "offer", "outcome", "derived")
 _TYPES = frozenset({"int", "float", "bool", "category"})
 
 

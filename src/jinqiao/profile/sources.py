@@ -96,6 +96,14 @@ from behaviour r join who w on r.subject_id = w.subject_id
 left join products p on r.product_id = p.product_id
 where {_KNOWN} and r.type in ('track', 'page')"""
 
+_SESSIONS = f"""select s.customer_id, s.session_id, min(s.days_ago) as days_ago,
+  min(s.local_day) as local_day
+from (
+  select w.customer_id, r.session_id, {_DAYS_AGO}, {_CLOCK}
+  from behaviour r join who w on r.subject_id = w.subject_id
+  where {_KNOWN} and r.type in ('track', 'page') and r.session_id is not null
+) s group by s.customer_id, s.session_id"""
+
 _OFFERS = f"""select w.customer_id, r.session_id, r.position, r.product_id, p.product_class,
   r.channel, r.scene, {_DAYS_AGO}, {_CLOCK}
 from decisions r join who w on r.customer_id = w.subject_id
@@ -146,6 +154,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 ("event", "session_id", "channel", "scene", "visit_source", "city_tier",
                  "product_id", "product_class", "occurred_us", "days_ago", *_CLOCK_COLUMNS),
                 (("visit_rows", _VISITS),),
+            ),
+            Source(
+                "sessions",
+                "behaviour",
+                ("session_id", "days_ago", "local_day"),
+                (("session_rows", _SESSIONS),),
             ),
             Source(
                 "offers",

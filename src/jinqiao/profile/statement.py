@@ -46,7 +46,7 @@ def _grouped(own: Sequence[Definition], view: str) -> str:
 
 def _found(definition: Definition, group: str) -> str:
     """Return the column of a grouped pass; a count of nothing is 0, also for one without rows."""
-    name = definition.feature.name
-    if definition.feature.expression.startswith("count("):
+    name, feature = definition.feature.name, definition.feature
+    if feature.type == "int" and feature.expression.startswith("count("):
         return f"coalesce({group}.{name}, 0) as {name}"
     return f"{group}.{name}"
