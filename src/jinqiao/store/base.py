@@ -6,10 +6,12 @@ Snapshot: what serving needs, immutable, swapped atomically.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jinqiao.domain.tables import TableSchema
@@ -68,6 +70,10 @@ class Lake(Protocol):
         **params: object,
     ) -> Iterator[pa.RecordBatch]:
         """The same, as record batches of bounded size."""
+        ...
+
+    def compact(self, schema: TableSchema, *, files_min: int = 2) -> int:
+        """Merge each day that lies in ``files_min`` files or more into one; return files merged."""
         ...
 
     def write_features(self, as_of_us: int, version: str, features: pa.Table) -> Path:
@@ -175,8 +181,9 @@ def run_again(
     """Return what ``work`` returns inside a transaction, run again while another one wins.
 
     ``work`` must have no effect but through its transaction. Raises the last Conflict after
-    ``attempts`` tries.
+    ``attempts`` tries; the pause between two grows from about 1 to 50 ms.
     """
+    spread = Random()  # noqa: S311  (only spreads the pauses of threads that lost together)
     for attempt in range(attempts):
         try:
             with records.transaction(durable=durable) as tx:
@@ -184,6 +191,7 @@ def run_again(
         except Conflict as error:
             if error.field != RETRY or attempt == attempts - 1:
                 raise
+            time.sleep((0.5 + spread.random()) * min(0.001 * 2**attempt, 0.05))
     raise AssertionError("unreachable: attempts is positive")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from jinqiao.domain.tables import LAKE_TABLES, TableSchema
+from jinqiao.errors import StoreError
 from jinqiao.store.arrow import arrow_schema, check_batch
 from jinqiao.store.base import Appended
 from jinqiao.store.sql import LakeSql
@@ -31,6 +32,8 @@ class MemoryLake:
     def append(self, schema: TableSchema, batch: pa.Table, *, batch_id: str) -> Appended:
         """Keep the rows whose key is new; see ``store.base.Lake``."""
         batch = check_batch(schema, batch)
+        if schema.name not in self._tables:
+            raise StoreError("no such lake table", record=schema.name)
         with self._lock:
             if (schema.name, batch_id) in self._batches:
                 return Appended(0, batch.num_rows)
@@ -48,7 +51,7 @@ class MemoryLake:
     def known(self, schema: TableSchema, keys: pa.Table) -> pa.BooleanArray:
         """Return, per row of key columns, whether the key is kept already."""
         with self._lock:
-            known = self._keys[schema.name]
+            known = self._keys.get(schema.name, set())
             return pa.array([key in known for key in _keys(schema, keys)], pa.bool_())
 
     def query(
@@ -68,6 +71,10 @@ class MemoryLake:
     ) -> Iterator[pa.RecordBatch]:
         """The same, as record batches of at most ``batch_rows``."""
         return self._sql.reader(sql, {**self._tables, **(inputs or {})}, params, batch_rows)
+
+    def compact(self, schema: TableSchema, *, files_min: int = 2) -> int:
+        """Return 0: memory holds no files to merge."""
+        return 0
 
     def write_features(self, as_of_us: int, version: str, features: pa.Table) -> Path:
         """Keep one feature snapshot; the path returned names it and does not exist."""

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, Integer, LargeBinary, String
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy import Column as SqlColumn
 
 from jinqiao.errors import SchemaError, StoreError
@@ -164,7 +173,7 @@ def shape_of(table: str) -> Shape:
     unique += [
         tuple(column.name for column in constraint.columns)
         for constraint in described.constraints
-        if constraint.__class__.__name__ == "UniqueConstraint"
+        if isinstance(constraint, UniqueConstraint)
     ]
     unique += [(column.name,) for column in described.columns if column.unique]
     key = tuple(column.name for column in described.primary_key.columns)
@@ -188,7 +197,7 @@ def _field(table: str, column: SqlColumn[Any]) -> Field:
         raise StoreError(f"{column.type!r} is not kept", record=table, field=column.name)
     _, kind, types = found
     nullable = bool(column.nullable) and not column.primary_key
-    default = column.default.arg if column.default is not None else None
+    default = getattr(column.default, "arg", None)
     return Field(
         table=table,
         name=column.name,

@@ -20,6 +20,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,13 @@ class DirectorySnapshots:
         target = self._path(version)
         draft = self.root / f".draft-{version}-{uuid.uuid4().hex[:12]}"
         try:
-            draft.mkdir(parents=True)
-            write(draft)
-            _seal(draft, version)
-            _verify(draft)
-            check(draft)
-            with self._lock, self._writing():
+            self.root.mkdir(parents=True, exist_ok=True)
+            with self._lock, _locked(self.root / ".lock"):
+                draft.mkdir()
+                write(draft)
+                _seal(draft, version)
+                _verify(draft)
+                check(draft)
                 self._place(draft, target)
                 self._point(version)
                 self._prune(version)
@@ -106,7 +108,7 @@ class DirectorySnapshots:
         path = self.version(version)
         if path is None:
             raise StoreError("no such version is kept", record=version)
-        with self._lock, self._writing():
+        with self._lock, _locked(self.root / ".lock"):
             self._point(version)
         return path
 
@@ -152,31 +154,26 @@ class DirectorySnapshots:
             gone = self.root / f".gone-{uuid.uuid4().hex[:12]}"
             os.replace(self.root / version, gone)
             self._whole.pop(self.root / version, None)
-        for left in (*self.root.glob(".gone-*"), *self.root.glob(f".{_POINTER}-*")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for left in (*self.root.glob(".gone-*"), *self.root.glob(".draft-*")):
+            shutil.rmtree(left)
+        for pointer in self.root.glob(f".{_POINTER}-*"):
+            pointer.unlink()
 
-    def _writing(self) -> Any:
-        return _Locked(self.root / ".lock")
 
-
-class _Locked:
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     """Hold a file against every other process that publishes."""
+    import fcntl
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        import fcntl
-
-        self._file = self._path.open("ab")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
+def _files(folder: Path) -> list[Path]:
+    """Return every file but the manifest, in order of name."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in found if path != folder / MANIFEST]
 
 
 def _seal(folder: Path, version: str) -> None:
