@@ -1,0 +1,382 @@
+"""The day's work, one sentence: resolve, build, score, solve, publish; close, settle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jinqiao import catalog as catalogs
+from jinqiao import customer, policy, profile
+from jinqiao.domain.catalog import Catalog
+from jinqiao.domain.consent import Purpose
+from jinqiao.domain.shelf import Versions
+from jinqiao.domain.time import DAY_US, from_us, local_date
+from jinqiao.errors import InputError, NotFound
+from jinqiao.flow.plan import Planned, average_click, plan_pairs, solve_plan, visits_a_day
+from jinqiao.flow.wiring import Engine, Progress, nothing_to_say
+from jinqiao.match import PriceTables
+from jinqiao.shelf import Schedules, Serving, Settings, Worths
+from jinqiao.shelf.serving import CLASSES
+
+if TYPE_CHECKING:
+    from jinqiao.propensity import ChainModel
+    from jinqiao.settlement import Settled
+
+__all__ = [
+    "Day", "build_profiles", "close", "daily", "drain_outcomes", "make_serving", "publish",
+    "read_model", "train_chain",
+]  # fmt: skip
+
+CLICKS_MIN = 200
+"""Below so many clicks nothing is learnt and the base chances stand."""
+_BASE_CHANCES = (0.05, 0.2, 0.4, 0.7)
+_HISTORY_DAYS = 56
+
+
+@dataclass(frozen=True, eq=False)
+class Day:
+    """What a day's work made. ``card`` is None when there was too little to learn from."""
+
+    as_of_us: int
+    customers: int
+    serving: Serving
+    planned: Planned
+    model: ChainModel | None
+    snapshot: Path | None = None
+    settled: Settled | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def daily(
+    engine: Engine,
+    *,
+    as_of_us: int | None = None,
+    seed: int = 0,
+    train: bool = True,
+    progress: Progress = nothing_to_say,
+) -> Day:
+    """Build, score, solve and publish as of an instant, then close the books; return the day.
+
+    A profile snapshot or a model that exists for the same inputs is used again, so a run that was
+    cut short goes on where it stopped. Raises NotFound when no institution was applied.
+    """
+    as_of = engine.clock() if as_of_us is None else as_of_us
+    drain_outcomes(engine)
+    progress("profiles", 0.05)
+    profiles = build_profiles(engine, as_of)
+    progress("models", 0.30)
+    model = train_chain(engine, as_of, seed=seed) if train else read_model(engine)
+    progress("shelf", 0.60)
+    serving, catalog = make_serving(engine, profiles, model, as_of_us=as_of, seed=seed)
+    progress("plan", 0.70)
+    visits = visits_a_day(profiles, engine.settings.plan)
+    scored = plan_pairs(serving, as_of, visits)
+    with engine.records.reading() as tx:
+        limits = catalogs.limit_rows(tx, catalog, as_of)
+    planned = solve_plan(
+        scored, serving, catalog, limits, engine.settings.plan, at_us=as_of, seed=seed,
+        zone=engine.settings.marketplace.zone,
+    )  # fmt: skip
+    progress("publish", 0.85)
+    serving = with_plan(serving, planned)
+    snapshot = publish(engine, serving, planned, model)
+    progress("settle", 0.95)
+    settled = close(engine, as_of)
+    progress("done", 1.0)
+    return Day(as_of, profiles.num_rows, serving, planned, model, snapshot, settled, planned.notes)
+
+
+def drain_outcomes(engine: Engine) -> int:
+    """Move outcomes from records to the lake; return how many. A crash repeats, never loses."""
+    from jinqiao import conversion
+    from jinqiao.domain.tables import OUTCOMES
+
+    moved = 0
+    while True:
+        with engine.records.reading() as tx:
+            batch = conversion.drain(tx)
+        if batch is None:
+            return moved
+        engine.lake.append(OUTCOMES, batch.rows, batch_id=batch.batch_id)
+        with engine.writing() as tx:
+            conversion.mark_drained(tx, batch, now_us=engine.clock())
+        moved += len(batch.outcome_ids)
+
+
+def build_profiles(engine: Engine, as_of_us: int) -> pa.Table:
+    """Return the profiles of consenting customers as of an instant, kept in the lake.
+
+    Customers whose consent stands **now** only: a snapshot kept from before a withdrawal does not
+    bring anybody back.
+    """
+    with engine.records.reading() as tx:
+        mapped, consent = customer.customer_map(tx), customer.consent_state(tx, as_of_us)
+    kept = engine.lake.read_features(as_of_us, engine.dictionary.version)
+    if kept is not None:
+        return _consenting(kept, consent)
+    table = profile.build(
+        engine.lake, mapped, consent, as_of_us=as_of_us, purpose=Purpose.PERSONALISE,
+        products=_classes(engine), place=_place(engine),
+    )  # fmt: skip
+    engine.lake.write_features(as_of_us, engine.dictionary.version, table)
+    return table
+
+
+def _place(engine: Engine) -> profile.Place:
+    from zoneinfo import ZoneInfo
+
+    market = engine.settings.marketplace
+    offset = from_us(engine.clock()).astimezone(ZoneInfo(market.zone)).utcoffset()
+    return profile.Place(market.currency, int(offset.total_seconds() * 1e6) if offset else 0)
+
+
+def _consenting(profiles: pa.Table, consent: pa.Table) -> pa.Table:
+    mine = pc.and_(pc.equal(consent["purpose"], Purpose.PERSONALISE.value), consent["granted"])
+    ids = consent.filter(mine)["customer_id"].combine_chunks()
+    return profiles.filter(pc.is_in(profiles["customer_id"], value_set=ids))
+
+
+def _classes(engine: Engine) -> pa.Table | None:
+    """Return the class of every product ever on sale, or None before there is any."""
+    with engine.records.reading() as tx:
+        table = catalogs.product_table(catalogs.load(tx), engine.clock())
+    return table if table.num_rows else None
+
+
+def train_chain(engine: Engine, as_of_us: int, *, seed: int) -> ChainModel | None:
+    """Return the chain learnt from everything known at an instant, or None when that is too little.
+
+    The model is kept under ``models/`` by what it was made from; the same inputs find it again.
+    """
+    from jinqiao import propensity
+
+    version = engine.dictionary.version
+    moments = [at for at in engine.lake.feature_as_ofs(version) if at <= as_of_us]
+    recent = [at for at in moments if at >= as_of_us - _HISTORY_DAYS * DAY_US]
+    snapshots = {at: engine.lake.read_features(at, version) for at in recent}
+    features = {at: table for at, table in snapshots.items() if table is not None}
+    products = _products(engine, as_of_us)
+    seen = _clicks_known(engine, as_of_us)
+    if not features or seen < CLICKS_MIN:
+        return read_model(engine)
+    folder = engine.workspace.models / _model_key(engine, as_of_us, seed, recent)
+    if (folder / "card.json").is_file():
+        return propensity.load(folder, dictionary=engine.dictionary)
+    rows = propensity.training_set(
+        engine.lake, features, products, engine.dictionary, as_of_us=as_of_us
+    )
+    model = propensity.train(rows, seed=seed)
+    propensity.save(model, folder)
+    _point(engine.workspace.models / "current", folder.name)
+    return model
+
+
+def _clicks_known(engine: Engine, as_of_us: int) -> int:
+    found = engine.lake.query(
+        "select count(*) as n from outcomes where stage = 'click' and polarity = 'reached'"
+        " and received_at <= make_timestamp($as_of_us)",
+        as_of_us=as_of_us,
+    )
+    return int(found["n"][0].as_py())
+
+
+def _model_key(engine: Engine, as_of_us: int, seed: int, moments: list[int]) -> str:
+    found = engine.lake.query(
+        "select (select count(*) from decisions where received_at <= make_timestamp($as_of_us)) as d,"
+        " (select count(*) from outcomes where received_at <= make_timestamp($as_of_us)) as o",
+        as_of_us=as_of_us,
+    ).to_pylist()[0]
+    parts = (engine.dictionary.version, as_of_us, seed, moments, found["d"], found["o"])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _point(path: Path, name: str) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(name, encoding="utf-8")
+    draft.replace(path)
+
+
+def read_model(engine: Engine) -> ChainModel | None:
+    """Return the newest chain that was trained here, or None."""
+    from jinqiao import propensity
+
+    pointer = engine.workspace.models / "current"
+    if not pointer.is_file():
+        return None
+    folder = engine.workspace.models / pointer.read_text(encoding="utf-8").strip()
+    return propensity.load(folder, dictionary=engine.dictionary)
+
+
+def _products(engine: Engine, at_us: int) -> pa.Table:
+    with engine.records.reading() as tx:
+        return catalogs.product_table(catalogs.load(tx, at_us), at_us)
+
+
+def make_serving(
+    engine: Engine, profiles: pa.Table, model: ChainModel | None, *, as_of_us: int, seed: int
+) -> tuple[Serving, Catalog]:
+    """Return everything a shelf is made from, at free prices, and the catalog it is of."""
+    from jinqiao.propensity import Scorer
+
+    catalog = engine.catalog(as_of_us)
+    products = catalogs.product_table(catalog, as_of_us)
+    if products.num_rows == 0:
+        raise NotFound("no product on sale", fix="put files into institutions/ and apply them")
+    rules = engine.settings
+    allowed = catalogs.eligibility_mask(catalog, profiles, engine.dictionary)
+    day = local_date(as_of_us, rules.marketplace.zone)
+    suits = policy.suitability_mask(products, profiles, engine.jurisdiction, day)
+    offered = list(catalog.products())
+    n, p = profiles.num_rows, len(offered)
+    versions = Versions(
+        snapshot=f"{from_us(as_of_us).strftime('%Y%m%dT%H%M%SZ')}-{seed}",
+        model=model.version if model else "none",
+        plan="none",
+        catalog=catalog_version(catalog),
+        consent=None,
+    )
+    serving = Serving.of(
+        allowed=allowed & suits,
+        profiles=profiles,
+        products=products,
+        open_to_all=_open_to_all(engine, catalog, products, day),
+        popularity=np.zeros(p),
+        base_chances=np.tile(np.array(_BASE_CHANCES, np.float32), (p, 1)),
+        prices=_free(n, p),
+        worths=Worths.published(np.zeros(len(CLASSES))),
+        schedules=Schedules.of(
+            products,
+            [x.schedule.hours for x in offered],
+            [x.schedule.channels for x in offered],
+        ),
+        settings=Settings(
+            slots=rules.shelf.slots,
+            exploration_share=rules.shelf.exploration_share,
+            beta=rules.plan.beta,
+            refusal_harm_minor=rules.plan.refusal_harm_minor,
+            class_most=rules.shelf.max_per_class,
+            institution_most=rules.shelf.max_per_institution,
+            seed=seed,
+        ),
+        versions=versions,
+        feature_as_of_us=as_of_us,
+        chances=Scorer(model, profiles, products) if model else None,
+    )
+    clicks = average_click(serving, as_of_us)
+    serving = replace(serving, worths=Worths.published(clicks))
+    return _with_popularity(serving, as_of_us), catalog
+
+
+def catalog_version(catalog: Catalog) -> str:
+    """Return the digest of which version of each institution is in force."""
+    text = json.dumps([list(pair) for pair in catalog.versions])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _open_to_all(
+    engine: Engine, catalog: Catalog, products: pa.Table, day: Any
+) -> NDArray[np.bool_]:
+    """Return the products that may be shown to somebody of whom nothing is known, (P,)."""
+    nobody = pa.table({"customer_id": [""], "customer_kind": pa.array([None], pa.string())})
+    suits = policy.suitability_mask(products, nobody, engine.jurisdiction, day)[0]
+    free = np.array([not p.eligibility.strip() for p in catalog.products()])
+    return np.asarray(free & suits)
+
+
+def _free(n: int, p: int) -> PriceTables:
+    nothing = np.zeros((1, p))
+    return PriceTables(np.zeros(n, np.int32), nothing, nothing.copy(), nothing.copy())
+
+
+def _with_popularity(serving: Serving, as_of_us: int) -> Serving:
+    """Return the serving with every product's mean value and chances over those it may go to."""
+    from jinqiao.flow.plan import scored_pairs
+
+    product, scores = scored_pairs(serving, as_of_us)
+    p = serving.n_products
+    count = np.maximum(np.bincount(product, minlength=p), 1)
+    value = np.bincount(product, scores.value_minor, minlength=p) / count
+    base = np.stack(
+        [np.bincount(product, scores.chances[:, k], minlength=p) / count for k in range(4)], axis=1
+    ).astype(np.float32)
+    seen = np.bincount(product, minlength=p) > 0
+    base = np.where(seen[:, None], base, serving.base_chances)
+    return replace(serving, popularity=np.maximum(value, 0.0) + 1e-6, base_chances=base)
+
+
+def with_plan(serving: Serving, planned: Planned) -> Serving:
+    """Return the serving under a plan's prices."""
+    from jinqiao import match
+
+    versions = replace(serving.versions, plan=planned.version)
+    return replace(serving, prices=match.prices(planned.plan), versions=versions)
+
+
+def publish(
+    engine: Engine, serving: Serving, planned: Planned, model: ChainModel | None
+) -> Path:
+    """Write the snapshot, hold it against its own self-test, and make it the current one.
+
+    Raises Unavailable when the self-test fails; the old snapshot then stays current.
+    """
+    from jinqiao import propensity, shelf
+    from jinqiao.propensity import Scorer
+
+    if not np.isfinite(planned.plan.duals).all():
+        raise InputError("a price is not finite", record=planned.version, field="duals")
+
+    def write(folder: Path) -> None:
+        shelf.write(folder / "serving", serving)
+        if model is not None:
+            propensity.save(model, folder / "model")
+        text = json.dumps(planned.report(), indent=1, ensure_ascii=False)
+        (folder / "plan.json").write_text(text, encoding="utf-8")
+
+    def check(folder: Path) -> None:
+        chances = None
+        if (folder / "model").is_dir():
+            again = propensity.load(folder / "model", dictionary=engine.dictionary)
+            chances = Scorer(again, serving.profiles, serving.products)
+        shelf.check(folder / "serving", chances=chances)
+
+    return engine.snapshots.publish(_snapshot_name(serving), write, check)
+
+
+def _snapshot_name(serving: Serving) -> str:
+    v = serving.versions
+    mark = hashlib.sha256(f"{v.plan}{v.model}{v.catalog}".encode()).hexdigest()[:8]
+    return f"{v.snapshot}-{mark}"
+
+
+def close(engine: Engine, as_of_us: int) -> Settled:
+    """Expire holds that have passed and settle every application that changed."""
+    from jinqiao import conversion, settlement
+
+    with engine.writing(durable=True) as tx:
+        conversion.expire(tx, now_us=as_of_us)
+        catalogs.expire(tx, as_of_us)
+        changed = conversion.unsettled(tx)
+        zones: dict[str, str] = {}
+
+        def terms(product_id: str, version: int) -> settlement.PayoutTerms:
+            product = catalogs.product_version(tx, product_id, version)
+            zone = zones.setdefault(product.institution_id, _zone(engine, product.institution_id))
+            return settlement.PayoutTerms(product.payout, product.currency, zone)
+
+        settled = settlement.settle(tx, changed, as_of_us=as_of_us, terms=terms)
+        by_id = {a.application_id: a for a in changed}
+        conversion.mark_settled(tx, [by_id[name] for name in settled.settled])
+    return settled
+
+
+def _zone(engine: Engine, institution_id: str) -> str:
+    house = engine.catalog().institution(institution_id)
+    return house.zone if house else engine.settings.marketplace.zone

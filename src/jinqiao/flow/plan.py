@@ -1,0 +1,282 @@
+"""Solve the plan: every allowed pair scored by the code that serves, limits from the catalog.
+
+A pair is "show this product to this customer while the plan stands". Its value, use and cost are
+those of one showing at the mean position of a shelf, times the visits expected of the customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jinqiao import match
+from jinqiao.domain.catalog import Catalog, Period
+from jinqiao.domain.shelf import Context
+from jinqiao.domain.time import DAY_US, from_us, local_date
+from jinqiao.engines.worth import class_average, expected_applications, expected_payout, pair_value
+from jinqiao.errors import JinqiaoError
+from jinqiao.flow.settings import PlanSettings
+from jinqiao.shelf import Requests, Serving
+from jinqiao.shelf.scoring import Scores, candidates, score
+from jinqiao.shelf.serving import CLASSES
+
+__all__ = [
+    "PlanPairs", "Planned", "average_click", "plan_pairs", "plan_version", "scored_pairs",
+    "solve_plan", "visits_a_day",
+]  # fmt: skip
+
+_KAPPA_DAYS = 14.0
+"""Days of the average customer's visits mixed into each customer's own rate."""
+_TOTAL_DAYS = 28.0
+"""A total limit without a withdrawal date is spread over so many days."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlanPairs:
+    """Scored pairs of one serving: what does not change when only limits do.
+
+    ``own_value`` (nnz,) is the value of every pair with payout 0, for the steering audit.
+    """
+
+    pairs: match.Pairs
+    own_value: NDArray[np.float64]
+    visits: NDArray[np.float64]
+    examination: float
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A plan, the rows it was made under, and how it was made."""
+
+    plan: match.Plan
+    rows: tuple[match.LimitRow, ...]
+    version: str
+    horizon_days: float
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def duals(self) -> Mapping[str, float]:
+        """Each row's price by name, for the next plan to start from."""
+        return dict(zip(self.plan.row_names, self.plan.duals.tolist(), strict=True))
+
+    def report(self) -> dict[str, Any]:
+        """Return certificate and limit prices as plain data."""
+        c = self.plan.certificate
+        return {
+            "version": self.version,
+            "horizon_days": self.horizon_days,
+            "primal_minor": c.primal,
+            "dual_bound_minor": c.dual_bound,
+            "gap": c.gap,
+            "violation_max": c.violation_max,
+            "slot_excess": c.slot_excess,
+            "passes": c.passes,
+            "offers": int(self.plan.chosen.sum()),
+            "notes": list(self.notes),
+            "limits": [
+                {
+                    "limit": p.name, "sense": p.sense, "measure": p.measure, "limit_units": p.limit,
+                    "used": p.used, "left": p.left, "price_minor": p.price,
+                }
+                for p in match.price_report(self.plan, self.rows)
+            ],
+        }  # fmt: skip
+
+
+def plan_version(as_of_us: int, catalog: str, model: str) -> str:
+    """Return the version of a plan made at an instant from a catalog and a model."""
+    return f"{from_us(as_of_us).strftime('%Y%m%dT%H%M%SZ')}-{model[:8]}-{catalog[:8]}"
+
+
+def _everyone(serving: Serving, at_us: int) -> Requests:
+    """Return one request a profile, all at one typical moment: an evening at home in the app."""
+    n = serving.profiles.num_rows
+    one = Requests.one(Context(from_us(at_us), "plan", channel="app"), consent_version="plan")
+    rows = one.take(np.zeros(n, np.int64))
+    tier = np.full(n, np.nan, np.float32)
+    if "city_tier" in serving.profiles.column_names:
+        tier = serving.profiles["city_tier"].cast(pa.float64()).to_numpy().astype(np.float32)
+    return replace(
+        rows,
+        customer=np.arange(n, dtype=np.int32),
+        customer_id=serving.profiles["customer_id"].combine_chunks(),
+        city_tier=tier,
+    )
+
+
+def average_click(serving: Serving, at_us: int) -> NDArray[np.float64]:
+    """Return the mean chance of a click of each class over what everyone may see, (G,)."""
+    product, scores = scored_pairs(serving, at_us)
+    return class_average(scores.chances[:, 0], serving.class_code[product], len(CLASSES))
+
+
+def scored_pairs(serving: Serving, at_us: int) -> tuple[NDArray[np.int32], Scores]:
+    """Return the product and the scores of every pair that may be shown, (m,) each."""
+    found, asked = _found(serving, at_us)
+    return found.product, score(serving, asked, found.request, found.product)
+
+
+def _found(serving: Serving, at_us: int) -> tuple[Any, Requests]:
+    asked = _everyone(serving, at_us + DAY_US // 2)  # local evening of a plan begun at midnight
+    return candidates(serving, asked, None, None), asked
+
+
+def plan_pairs(serving: Serving, at_us: int, visits_a_day: NDArray[np.float64]) -> PlanPairs:
+    """Return every allowed pair of a serving with its value, use and cost of one day's showing."""
+    found, asked = _found(serving, at_us)
+    top = score(serving, asked, found.request, found.product)
+    share = _examination(serving, asked, (found.request, found.product, top.chances[:, 0]))
+    customer, product = found.request, found.product
+    factor = visits_a_day[customer] * share
+    payout, stage = serving.payout_minor[product], serving.paid_stage[product]
+    rule = serving.settings
+    own = pair_value(
+        top.chances, top.worth_minor, 0.0, stage, rule.refusal_harm_minor, rule.beta
+    )
+    pairs = match.Pairs(
+        found.start, product.astype(np.int32), top.value_minor * factor,
+        use=expected_applications(top.chances) * factor,
+        cost=expected_payout(top.chances, payout, stage) * factor,
+        approval=top.chances[:, 2].astype(np.float64),
+    )  # fmt: skip
+    return PlanPairs(pairs, own * factor, visits_a_day, share)
+
+
+def _examination(
+    serving: Serving,
+    asked: Requests,
+    pairs: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+) -> float:
+    """Return the mean chance of a click over a shelf's positions, beside the top's."""
+    slots = serving.settings.slots
+    request, product, click = pairs
+    if serving.chances is None or len(request) == 0:
+        return 1.0
+    some = np.linspace(0, len(request) - 1, min(len(request), 512)).astype(np.int64)
+    moment = np.zeros(len(some), np.int32)
+    rows, goods = asked.customer[request[some]], product[some]
+    then = asked.take(np.zeros(1, np.int64))
+    top = float(serving.chances(rows, goods, then, moment, np.ones(1, np.int8))[:, 0].sum())
+    total = 0.0
+    for position in range(1, slots + 1):
+        there = np.full(1, position, np.int8)
+        total += float(serving.chances(rows, goods, then, moment, there)[:, 0].sum())
+    return total / slots / top if top > 0 else 1.0
+
+
+def visits_a_day(profiles: pa.Table, settings: PlanSettings) -> NDArray[np.float64]:
+    """Return the visits a day expected of each customer: own rate, drawn to everyone's mean."""
+    if settings.visits_per_customer:
+        daily = settings.visits_per_customer / settings.horizon_days
+        return np.full(profiles.num_rows, daily)
+    if "visits_30d" not in profiles.column_names:
+        return np.full(profiles.num_rows, 1.0 / 7)
+    seen = profiles["visits_30d"].cast(pa.float64()).fill_null(0.0).to_numpy()
+    tenure = np.full(len(seen), 30.0)
+    if "tenure_days" in profiles.column_names:
+        known = profiles["tenure_days"].cast(pa.float64()).fill_null(30.0).to_numpy()
+        tenure = np.clip(known, 1.0, 30.0)
+    mean = seen.sum() / max(tenure.sum(), 1.0)
+    return np.maximum((seen + mean * _KAPPA_DAYS) / (tenure + _KAPPA_DAYS), 1e-4)
+
+
+def solve_plan(
+    scored: PlanPairs,
+    serving: Serving,
+    catalog: Catalog,
+    limits: pa.Table,
+    settings: PlanSettings,
+    *,
+    at_us: int,
+    seed: int,
+    days: float | None = None,
+    warm: Mapping[str, float] | None = None,
+    zone: str = "Asia/Shanghai",
+) -> Planned:
+    """Return the plan of scored pairs under what is left of every limit at an instant.
+
+    A floor that contradicts the other rows is dropped with a note, never a limit.
+    """
+    days = float(settings.horizon_days) if days is None else days
+    pairs = _over(scored.pairs, days)
+    floors = {
+        i.institution_id: i.approval_rate_floor
+        for i in catalog.institutions
+        if i.approval_rate_floor is not None
+    }
+    rows = match.limit_rows(
+        limits, serving.products, horizon=_horizon(at_us, days, zone), approval_floors=floors
+    )
+    ask = {"n_products": serving.n_products, "seed": seed, "gap_target": settings.gap_target}
+    slots = serving.settings.slots
+    plan, notes = _solved(pairs, slots, rows, warm, ask)
+    if settings.thin_file_share > 0:
+        floor = _thin_file_row(serving, pairs, plan, settings)
+        if floor is not None:
+            duals = dict(zip(plan.row_names, plan.duals.tolist(), strict=True))
+            try:
+                plan = match.solve(pairs, slots, (*rows, floor), warm=duals, **ask)
+                rows = (*rows, floor)
+            except JinqiaoError as error:
+                notes.append(f"thin-file floor dropped: {error}")
+    version = plan_version(at_us, serving.versions.catalog, serving.versions.model)
+    return Planned(plan, rows, version, days, tuple(notes))
+
+
+def _solved(
+    pairs: match.Pairs,
+    slots: int,
+    rows: tuple[match.LimitRow, ...],
+    warm: Mapping[str, float] | None,
+    ask: Mapping[str, Any],
+) -> tuple[match.Plan, list[str]]:
+    plan = match.solve(pairs, slots, rows, warm=warm, **ask)
+    notes = []
+    if not plan.certificate.reached:
+        notes.append(f"gap {plan.certificate.gap:.2e} is above {ask['gap_target']:.0e}")
+    return plan, notes
+
+
+def _over(pairs: match.Pairs, days: float) -> match.Pairs:
+    """Return one day's pairs over several days."""
+    return replace(
+        pairs,
+        value=pairs.value * days,
+        use=np.asarray(pairs.use) * days,
+        cost=np.asarray(pairs.cost) * days,
+    )
+
+
+def _horizon(at_us: int, days: float, zone: str) -> match.Horizon:
+    day = local_date(at_us, zone)
+    midnight = (at_us + _offset_us(at_us, zone)) % DAY_US / DAY_US
+    rest = 1.0 - midnight
+    week = 6 - day.weekday() + rest
+    return match.Horizon(days, {Period.DAY: rest, Period.WEEK: week, Period.TOTAL: _TOTAL_DAYS})
+
+
+def _offset_us(at_us: int, zone: str) -> int:
+    from zoneinfo import ZoneInfo
+
+    offset = from_us(at_us).astimezone(ZoneInfo(zone)).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds() * 1_000_000)
+
+
+def _thin_file_row(
+    serving: Serving, pairs: match.Pairs, plan: match.Plan, settings: PlanSettings
+) -> match.LimitRow | None:
+    """Return the floor: thin-file customers get their share of expected applications."""
+    if "income_months_seen" not in serving.profiles.column_names:
+        return None
+    months = serving.profiles["income_months_seen"].cast(pa.float64()).fill_null(0.0).to_numpy()
+    thin = months < settings.thin_file_months
+    if not thin.any():
+        return None
+    total = float(np.asarray(pairs.use)[plan.chosen].sum())
+    everything = np.arange(serving.n_products, dtype=np.int32)
+    return match.segment_row("thin_file", thin, settings.thin_file_share * total, everything)
