@@ -9,7 +9,7 @@ counts (state ``writing``); the lake takes the rows whose key is new, all or non
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -86,6 +86,7 @@ def accept_table(door: Door, batch: Batch, kind: str, table: pa.Table) -> Receiv
     table = tables.check(table, _relaxed(raw), record=batch.source)
     if table.num_rows == 0:
         return total(())
+    door = replace(door, subjects=_remembering(door.subjects))
     parts = []
     for number, start in enumerate(range(0, table.num_rows, BLOCK_ROWS)):
         block = table.slice(start, BLOCK_ROWS).combine_chunks()
@@ -93,6 +94,23 @@ def accept_table(door: Door, batch: Batch, kind: str, table: pa.Table) -> Receiv
         checked = check_table(kind, block, faults, batch.now_us)
         parts.append(commit(door, batch.part(number), checked))
     return total(parts)
+
+
+def _remembering(subjects: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Array], pa.Array]:
+    """Return the same resolver, asked only once for each user id."""
+    import pyarrow as pa
+
+    known: dict[str, str] = {}
+
+    def resolved(user_ids: pa.Array) -> pa.Array:
+        wanted = user_ids.to_pylist()
+        new = [one for one in wanted if one not in known]
+        if new:
+            found = subjects(pa.array(new, pa.string()))
+            known.update(zip(new, found.to_pylist(), strict=True))
+        return pa.array([known[one] for one in wanted], pa.string())
+
+    return resolved
 
 
 def check_table(
@@ -364,7 +382,5 @@ def _schemas(kind: str) -> tuple[TableSchema, TableSchema]:
 
 def _relaxed(schema: TableSchema) -> TableSchema:
     """Return the schema with every column nullable: a missing value is one row's fault."""
-    from dataclasses import replace
-
     columns = tuple(replace(column, nullable=True) for column in schema.columns)
     return replace(schema, columns=columns)

@@ -60,6 +60,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_record_id", "audit", ["record_id"], unique=False)
     op.create_table(
+        "catalog_products",
+        sa.Column("product_id", sa.String(length=96), nullable=False),
+        sa.Column("institution_id", sa.String(length=96), nullable=False),
+        sa.PrimaryKeyConstraint("product_id"),
+    )
+    op.create_table(
         "clicks",
         sa.Column("click_id", sa.String(length=64), nullable=False),
         sa.Column("application_id", sa.String(length=64), nullable=False),
@@ -122,6 +128,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_consents_subject_id", "consents", ["subject_id"], unique=False)
     op.create_table(
+        "content_approvals",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("institution_id", sa.String(length=96), nullable=False),
+        sa.Column("content_id", sa.String(length=96), nullable=False),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("approved_at", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn_at", sa.BigInteger(), nullable=True),
+        sa.Column("withdrawn_by", sa.String(length=128), nullable=True),
+        sa.PrimaryKeyConstraint("digest", "institution_id"),
+    )
+    op.create_index(
+        "ix_content_approvals_content_id", "content_approvals", ["content_id"], unique=False
+    )
+    op.create_table(
         "customer_merges",
         sa.Column("merge_id", sa.String(length=64), nullable=False),
         sa.Column("subject_id", sa.String(length=64), nullable=False),
@@ -150,6 +170,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_identifiers_subject_id", "identifiers", ["subject_id"], unique=False)
     op.create_table(
+        "institution_versions",
+        sa.Column("institution_id", sa.String(length=96), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("valid_from_at", sa.BigInteger(), nullable=False),
+        sa.Column("author", sa.String(length=128), nullable=False),
+        sa.Column("file", sa.String(length=256), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("diff", sa.Text(), nullable=False),
+        sa.Column("record", sa.JSON(), nullable=False),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("institution_id", "version"),
+    )
+    op.create_index(
+        "ix_institution_versions_valid_from_at",
+        "institution_versions",
+        ["valid_from_at"],
+        unique=False,
+    )
+    op.create_table(
         "intake_batches",
         sa.Column("batch_id", sa.String(length=96), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
@@ -159,6 +199,7 @@ def upgrade() -> None:
         sa.Column("rejected", sa.BigInteger(), nullable=False),
         sa.Column("duplicate", sa.BigInteger(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("batch_id"),
     )
     op.create_table(
@@ -213,6 +254,40 @@ def upgrade() -> None:
     )
     op.create_index("ix_kept_answers_expires_at", "kept_answers", ["expires_at"], unique=False)
     op.create_table(
+        "limit_counters",
+        sa.Column("limit_id", sa.String(length=320), nullable=False),
+        sa.Column("period_key", sa.String(length=16), nullable=False),
+        sa.Column("at_most", sa.BigInteger(), nullable=False),
+        sa.Column("reserved", sa.BigInteger(), nullable=False),
+        sa.Column("posted", sa.BigInteger(), nullable=False),
+        sa.Column("over", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("limit_id", "period_key"),
+    )
+    op.create_table(
+        "limit_units",
+        sa.Column("click_id", sa.String(length=64), nullable=False),
+        sa.Column("limit_id", sa.String(length=320), nullable=False),
+        sa.Column("period_key", sa.String(length=16), nullable=False),
+        sa.Column("institution_id", sa.String(length=96), nullable=False),
+        sa.Column("product_id", sa.String(length=96), nullable=False),
+        sa.Column("measure", sa.String(length=8), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("held", sa.BigInteger(), nullable=False),
+        sa.Column("posted", sa.BigInteger(), nullable=False),
+        sa.Column("over", sa.BigInteger(), nullable=False),
+        sa.Column("full", sa.BigInteger(), nullable=False),
+        sa.Column("rate_bps", sa.Integer(), nullable=True),
+        sa.Column("reserved_at", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("click_id", "limit_id"),
+    )
+    op.create_index(
+        "ix_limit_units_limit_id", "limit_units", ["limit_id", "period_key"], unique=False
+    )
+    op.create_index("ix_limit_units_state", "limit_units", ["state", "expires_at"], unique=False)
+    op.create_table(
         "outcome_outbox",
         sa.Column("outcome_id", sa.String(length=64), nullable=False),
         sa.Column("trace_id", sa.String(length=64), nullable=False),
@@ -248,6 +323,8 @@ def upgrade() -> None:
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=True),
         sa.Column("standing", sa.Boolean(), nullable=False),
+        sa.Column("tiered", sa.Boolean(), nullable=False),
+        sa.Column("clawed_month", sa.String(length=7), nullable=True),
         sa.Column("posted_minor", sa.BigInteger(), nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
         sa.Column("last_transfer_id", sa.String(length=64), nullable=True),
@@ -255,6 +332,15 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_payables_product_id", "payables", ["product_id", "month", "component"], unique=False
+    )
+    op.create_table(
+        "product_stops",
+        sa.Column("product_id", sa.String(length=96), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("stopped", sa.Boolean(), nullable=False),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("product_id", "sequence"),
     )
     op.create_table(
         "report_rejects",
@@ -321,6 +407,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject_id"),
     )
     op.create_table(
+        "tags",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("zh", sa.String(length=128), nullable=False),
+        sa.Column("en", sa.String(length=128), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=128), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("retired_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", "version"),
+    )
+    op.create_table(
         "transfers",
         sa.Column("transfer_id", sa.String(length=64), nullable=False),
         sa.Column("close_number", sa.BigInteger(), nullable=False),
@@ -364,6 +463,7 @@ def downgrade() -> None:
     op.drop_index("ix_transfers_institution_id", table_name="transfers")
     op.drop_index("ix_transfers_application_id", table_name="transfers")
     op.drop_table("transfers")
+    op.drop_table("tags")
     op.drop_table("subjects")
     op.drop_table("subject_keys")
     op.drop_index("ix_statements_institution_id", table_name="statements")
@@ -372,10 +472,15 @@ def downgrade() -> None:
     op.drop_table("reports")
     op.drop_index("ix_report_rejects_status", table_name="report_rejects")
     op.drop_table("report_rejects")
+    op.drop_table("product_stops")
     op.drop_index("ix_payables_product_id", table_name="payables")
     op.drop_table("payables")
     op.drop_index("ix_outcome_outbox_sent_at", table_name="outcome_outbox")
     op.drop_table("outcome_outbox")
+    op.drop_index("ix_limit_units_state", table_name="limit_units")
+    op.drop_index("ix_limit_units_limit_id", table_name="limit_units")
+    op.drop_table("limit_units")
+    op.drop_table("limit_counters")
     op.drop_index("ix_kept_answers_expires_at", table_name="kept_answers")
     op.drop_table("kept_answers")
     op.drop_index("ix_journal_entries_close_number", table_name="journal_entries")
@@ -385,11 +490,15 @@ def downgrade() -> None:
     op.drop_index("ix_intake_rejects_owner_digest", table_name="intake_rejects")
     op.drop_table("intake_rejects")
     op.drop_table("intake_batches")
+    op.drop_index("ix_institution_versions_valid_from_at", table_name="institution_versions")
+    op.drop_table("institution_versions")
     op.drop_index("ix_identifiers_subject_id", table_name="identifiers")
     op.drop_table("identifiers")
     op.drop_index("ix_customer_merges_subject_id", table_name="customer_merges")
     op.drop_index("ix_customer_merges_other_subject_id", table_name="customer_merges")
     op.drop_table("customer_merges")
+    op.drop_index("ix_content_approvals_content_id", table_name="content_approvals")
+    op.drop_table("content_approvals")
     op.drop_index("ix_consents_subject_id", table_name="consents")
     op.drop_table("consents")
     op.drop_table("consent_texts")
@@ -400,6 +509,7 @@ def downgrade() -> None:
     op.drop_index("ix_clicks_customer_id", table_name="clicks")
     op.drop_index("ix_clicks_application_id", table_name="clicks")
     op.drop_table("clicks")
+    op.drop_table("catalog_products")
     op.drop_index("ix_audit_record_id", table_name="audit")
     op.drop_table("audit")
     op.drop_index("ix_applications_unsettled", table_name="applications")
