@@ -32,7 +32,7 @@ def products(p: int = P) -> pa.Table:
         "product_class": kinds,
         "licence": ["bank"] * p,
         "customer_kind": ["person"] * p,
-        "risk_level": pa.array([5 if k == "fund" and i > 5 else 2 for i, k in enumerate(kinds)], pa.int8()),
+        "risk_level": pa.array([5 if i % 12 == 9 else 2 for i in rows], pa.int8()),
         "rate_bps": pa.array(400 + 50 * rows, pa.int32()),
         "all_in_bps": pa.array(450 + 60 * rows, pa.int32()),
         "all_in_cost_minor": pa.array(1_000 + 500 * rows, pa.int64()),

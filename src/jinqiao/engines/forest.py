@@ -27,7 +27,7 @@ __all__ = ["MAX_LEAVES", "Forest", "Pairing", "Tests", "read_forest"]
 
 MAX_LEAVES = 32
 
-_FULL = np.uint32(0xFFFFFFFF)
+_ZERO = float(np.float32(1e-35))
 _DE_BRUIJN = np.uint32(0x077CB531)
 _BIT = np.zeros(32, dtype=np.int64)
 for _i in range(32):
@@ -202,11 +202,18 @@ def _tree(fields: Mapping[str, str], tree: int) -> tuple[list[_Node], list[float
             raise SchemaError("zero as missing", record=f"tree {tree}", fix="zero_as_missing=false")
         nan_left = bool(kinds[child] & 2) if missing == 2 else thresholds[child] >= 0.0
         keep = 0xFFFFFFFF & ~under_left
-        nodes.append(_Node(tree, columns[child], thresholds[child], nan_left, keep))
+        nodes.append(_Node(tree, columns[child], _reached(thresholds[child]), nan_left, keep))
         return under_left | walk(right[child])
 
     walk(0)
     return nodes, ordered
+
+
+def _reached(threshold: float) -> float:
+    """Return the threshold that sends a value as LightGBM does, which reads ±1e-35 and less as 0."""
+    if 0.0 <= threshold < _ZERO:
+        return _ZERO
+    return float(np.nextafter(-_ZERO, -np.inf)) if -_ZERO <= threshold < 0.0 else threshold
 
 
 def _tests(nodes: Sequence[_Node], n_trees: int, offset: int) -> Tests:
