@@ -316,7 +316,10 @@ def with_plan(serving: Serving, planned: Planned) -> Serving:
     """Return the serving under a plan's prices."""
     from jinqiao import match
 
-    versions = replace(serving.versions, plan=planned.version)
+    v = serving.versions
+    mark = hashlib.sha256(f"{planned.version}{v.model}{v.catalog}".encode()).hexdigest()[:8]
+    base = v.snapshot.split("+", 1)[0]
+    versions = replace(v, plan=planned.version, snapshot=f"{base}+{mark}")
     return replace(serving, prices=match.prices(planned.plan), versions=versions)
 
 
@@ -347,13 +350,7 @@ def publish(
             chances = Scorer(again, serving.profiles, serving.products)
         shelf.check(folder / "serving", chances=chances)
 
-    return engine.snapshots.publish(_snapshot_name(serving), write, check)
-
-
-def _snapshot_name(serving: Serving) -> str:
-    v = serving.versions
-    mark = hashlib.sha256(f"{v.plan}{v.model}{v.catalog}".encode()).hexdigest()[:8]
-    return f"{v.snapshot}-{mark}"
+    return engine.snapshots.publish(serving.versions.snapshot, write, check)
 
 
 def close(engine: Engine, as_of_us: int) -> Settled:
@@ -372,8 +369,7 @@ def close(engine: Engine, as_of_us: int) -> Settled:
             return settlement.PayoutTerms(product.payout, product.currency, zone)
 
         settled = settlement.settle(tx, changed, as_of_us=as_of_us, terms=terms)
-        by_id = {a.application_id: a for a in changed}
-        conversion.mark_settled(tx, [by_id[name] for name in settled.settled])
+        conversion.mark_settled(tx, settled.settled)
     return settled
 
 

@@ -1,0 +1,317 @@
+"""Serving, one sentence: rank, record, click out, post.
+
+``Live`` holds one snapshot and the little that changes under it: what is left of limits, what was
+stopped, the decisions not yet in the lake. The same object serves one request or a day's sessions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jinqiao import catalog as catalogs
+from jinqiao import conversion, customer, shelf
+from jinqiao.domain.application import Click, Postback
+from jinqiao.domain.catalog import Catalog
+from jinqiao.domain.consent import Purpose
+from jinqiao.domain.decision import Decision, Reason
+from jinqiao.domain.ids import keyed_id
+from jinqiao.domain.shelf import Context, Shelf
+from jinqiao.domain.tables import DECISIONS
+from jinqiao.errors import NotFound, Unavailable
+from jinqiao.flow.wiring import Engine
+from jinqiao.shelf import Explainers, Requests, Serving, Shelves
+
+if TYPE_CHECKING:
+    from jinqiao.propensity import ChainModel
+
+__all__ = ["ClickedOut", "Live", "open_live", "receive_reports"]
+
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClickedOut:
+    """A click-out: allowed with a place to go, or not, and why."""
+
+    click: Click
+    decision: Decision
+    url: str = ""
+
+
+class Live:
+    """One snapshot at work. Verbs may be called from several threads."""
+
+    def __init__(
+        self, engine: Engine, serving: Serving, catalog: Catalog, model: ChainModel | None = None
+    ) -> None:
+        self.engine = engine
+        self.serving = serving
+        self.catalog = catalog
+        self.model = model
+        self.left: NDArray[np.int64] | None = None
+        self.stopped: NDArray[np.bool_] | None = None
+        self._pending: list[pa.Table] = []
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._products = {p.product_id: p for p in catalog.products()}
+        self._place = {name: i for i, name in enumerate(serving.product_ids)}
+
+    def refresh(self, now_us: int | None = None) -> None:
+        """Read what is left of every limit, and what was stopped, once."""
+        now = self.engine.clock() if now_us is None else now_us
+        with self.engine.records.reading() as tx:
+            limits = catalogs.limit_rows(tx, self.catalog, now)
+            off = catalogs.stopped(tx)
+        self.left = self._units(limits)
+        self.stopped = np.array([name in off for name in self.serving.product_ids], np.bool_)
+
+    def _units(self, limits: pa.Table) -> NDArray[np.int64]:
+        """Return the units left of each product's tightest limit, (P,); branch limits aside."""
+        left = np.full(self.serving.n_products, np.iinfo(np.int64).max, np.int64)
+        house = self.serving.products["institution_id"].to_pylist()
+        of_house: dict[str, list[int]] = {}
+        for i, name in enumerate(house):
+            of_house.setdefault(name, []).append(i)
+        for line in limits.to_pylist():
+            if line["branch_id"] is not None:
+                continue
+            name = line["product_id"]
+            places = of_house.get(line["institution_id"], []) if name is None else [self._place[name]]
+            free = line["left"] - catalogs.headroom(line["limit"])
+            for i in places:
+                least = int(self.serving.payout_minor[i]) if line["measure"] == "money" else 1
+                left[i] = min(left[i], free // max(least, 1))
+        return np.maximum(left, 0)
+
+    def rank(self, requests: Requests, *, policy: str = "plan", log: bool = True) -> Shelves:
+        """Return the shelf of every request, and keep the decisions for the log."""
+        shelves = shelf.rank(
+            self.serving, requests, left=self.left, stopped=self.stopped, policy=policy
+        )
+        if log:
+            self.log(shelves.rows())
+        return shelves
+
+    def log(self, rows: pa.Table) -> None:
+        """Keep decision rows until the next ``flush``."""
+        with self._lock:
+            self._pending.append(rows)
+
+    def flush(self) -> int:
+        """Append the kept decisions to the lake in one batch; return how many rows."""
+        with self._flushing:
+            with self._lock:
+                waiting, self._pending = self._pending, []
+            tables = [table for table in waiting if table.num_rows]
+            if not tables:
+                return 0
+            rows = pa.concat_tables(tables)
+            try:
+                name = keyed_id("dec", rows["trace_id"][0], rows["trace_id"][-1], rows.num_rows)
+                self.engine.lake.append(DECISIONS, rows, batch_id=name)
+            except Exception:
+                with self._lock:
+                    self._pending = [*tables, *self._pending]
+                raise
+            return rows.num_rows
+
+    def requests(self, sessions: pa.Table, customers: Mapping[str, str],
+                 consents: Mapping[str, str]) -> Requests:  # fmt: skip
+        """Return the requests of a SESSIONS table.
+
+        ``customers`` maps a user id to its customer id, ``consents`` a customer id to the version
+        of its standing consent to personalise.
+        """
+        ids = [customers.get(user, "") for user in sessions["user_id"].to_pylist()]
+        rows = self.serving.index.rows(ids)
+        return Requests.of_sessions(sessions, rows, ids, [consents.get(i) for i in ids])
+
+    def request(
+        self, customer_id: str | None, context: Context, *, trace_id: str | None = None
+    ) -> Requests:
+        """Return one request; consent is read now, so a withdrawal changes the very next shelf."""
+        if not customer_id:
+            return Requests.one(context, trace_id=trace_id)
+        version = self.consent_version(customer_id)
+        row = self.serving.index.find(customer_id)
+        return Requests.one(
+            context, customer=row, customer_id=customer_id, consent_version=version,
+            trace_id=trace_id,
+        )  # fmt: skip
+
+    def consent_version(self, customer_id: str) -> str | None:
+        """Return the version of a customer's standing consent to personalise, or None."""
+        now = self.engine.clock()
+        with self.engine.records.reading() as tx:
+            if not customer.consent_allows(tx, customer_id, Purpose.PERSONALISE, now).allowed:
+                return None
+            said = [
+                event
+                for event in customer.consents(tx, customer_id)
+                if event.purpose is Purpose.PERSONALISE
+            ]
+        return f"{said[-1].text_version}:{said[-1].consent_id}" if said else None
+
+    def shelf(self, customer_id: str | None, context: Context, *, policy: str = "plan") -> Shelf:
+        """Return one customer's shelf with its reasons; the decision is kept for the log."""
+        requests = self.request(customer_id, context)
+        shelves = self.rank(requests, policy=policy)
+        return shelves.record(0)
+
+    def explain(
+        self, customer_id: str | None, context: Context, product_id: str,
+        *, trace_id: str | None = None, policy: str = "plan",
+    ) -> tuple[Decision, ...]:  # fmt: skip
+        """Return why a product is or is not on a customer's shelf, step by step."""
+        requests = self.request(customer_id, context, trace_id=trace_id)
+        return shelf.explain(
+            self.serving, requests, product_id, explainers=self.explainers(context),
+            left=self.left, stopped=self.stopped, policy=policy,
+        )  # fmt: skip
+
+    def explainers(self, context: Context) -> Explainers:
+        """Return how eligibility, suitability and the model's chances are told."""
+        from jinqiao import policy, propensity
+        from jinqiao.domain.time import local_date, to_us
+
+        engine, serving = self.engine, self.serving
+        day = local_date(to_us(context.at), engine.settings.marketplace.zone)
+        order = [self._products[name] for name in serving.product_ids]
+
+        def facts(row: int) -> dict[str, Any]:
+            found: dict[str, Any] = serving.profiles.slice(row, 1).to_pylist()[0]
+            return found
+
+        def eligibility(row: int, product: int) -> Decision:
+            return catalogs.explain_eligibility(order[product], facts(row), engine.dictionary)
+
+        def suitability(row: int, product: int) -> Decision:
+            return policy.suitability(order[product], facts(row), engine.jurisdiction, day)
+
+        def contributions(row: int, product: int) -> tuple[Reason, ...]:
+            if self.model is None:
+                return ()
+            moment = propensity.ContextColumns.single(
+                to_us(context.at), channel=context.channel, scene=context.scene,
+                source=context.source,
+                city_tier=float("nan") if context.city_tier is None else context.city_tier,
+            )  # fmt: skip
+            return propensity.reasons(
+                self.model, serving.profiles, serving.products, (row, product), moment,
+                dictionary=engine.dictionary,
+            )  # fmt: skip
+
+        return Explainers(eligibility, suitability, contributions)
+
+    def click_out(
+        self, shelf_: Mapping[str, Any], *, now_us: int | None = None, branch_id: str | None = None
+    ) -> ClickedOut:
+        """Return where a customer goes who clicks an offer: one unit of every limit is reserved.
+
+        ``shelf_``: trace_id, position, product_id, product_version, customer_id. Clicking again
+        gives the same answer. Sold out is a decision, not an error.
+        """
+        now = self.engine.clock() if now_us is None else now_us
+        return self.click_out_many([dict(shelf_, clicked_us=now, branch_id=branch_id)])[0]
+
+    def click_out_many(self, clicks: Sequence[Mapping[str, Any]]) -> list[ClickedOut]:
+        """Return the same for many clicks in time order, in one durable transaction."""
+        outs = [self._out(click) for click in clicks]
+        if not outs:
+            return []
+
+        def step(tx: Any) -> list[ClickedOut]:
+            recorded = conversion.record_clicks(tx, outs, key=self.engine.keyring.click)
+            fresh = [
+                catalogs.Reservation(
+                    c.click_id, c.product_id, out.clicked_us, out.branch_id,
+                    out.expected_payout_minor or None,
+                )
+                for c, out in zip(recorded, outs, strict=True)
+            ]  # fmt: skip
+            decisions = catalogs.reserve_many(tx, self.catalog, fresh)
+            gone = [c.click_id for c, d in zip(recorded, decisions, strict=True) if not d.allowed]
+            if gone:
+                conversion.mark_sold_out(tx, gone)
+            return [
+                ClickedOut(replace(c, reserved=d.allowed), d, self._url(c) if d.allowed else "")
+                for c, d in zip(recorded, decisions, strict=True)
+            ]
+
+        done = self.engine.write(step, durable=True)
+        assert isinstance(done, list)
+        return done
+
+    def _out(self, click: Mapping[str, Any]) -> conversion.ClickOut:
+        product = self._products.get(click["product_id"])
+        if product is None:
+            raise NotFound("no such product on sale", record=str(click["product_id"]))
+        at = int(click["clicked_us"])
+        return conversion.ClickOut(
+            trace_id=click["trace_id"],
+            position=int(click["position"]),
+            customer_id=click["customer_id"] or "",
+            product_id=product.product_id,
+            institution_id=product.institution_id,
+            product_version=int(click["product_version"]),
+            product_class=product.product_class,
+            currency=product.currency,
+            clicked_us=at,
+            expires_us=at + product.delivery.hold_hours * _HOUR_US,
+            branch_id=click.get("branch_id"),
+        )
+
+    def _url(self, click: Click) -> str:
+        product = self._products[click.product_id]
+        mark = "&" if "?" in product.delivery.url else "?"
+        return f"{product.delivery.url}{mark}click_id={click.click_id}"
+
+    def receive(
+        self, postbacks: Sequence[Postback] | pa.Table, *, now_us: int | None = None
+    ) -> conversion.Receipt:
+        """Return what became of institutions' reports; units of limits move in the same
+        transaction, which is on disk before this returns.
+        """  # noqa: D205
+        return receive_reports(self.engine, postbacks, now_us=now_us)
+
+
+def receive_reports(
+    engine: Engine, postbacks: Sequence[Postback] | pa.Table, *, now_us: int | None = None
+) -> conversion.Receipt:
+    """Return what became of institutions' reports, in any order, each harmless to repeat."""
+    now = engine.clock() if now_us is None else now_us
+
+    def step(tx: Any) -> conversion.Receipt:
+        receipt = conversion.receive(tx, postbacks, now_us=now)
+        catalogs.move(tx, receipt.moves, now)
+        return receipt
+
+    done = engine.write(step, durable=True)
+    assert isinstance(done, conversion.Receipt)
+    return done
+
+
+def open_live(engine: Engine) -> Live:
+    """Return the current snapshot at work. Raises Unavailable when there is none yet."""
+    from jinqiao import propensity
+
+    folder = engine.snapshots.current()
+    if folder is None:
+        raise Unavailable("nothing is published yet", fix="run `jinqiao publish`")
+    model = None
+    if (folder / "model").is_dir():
+        model = propensity.load(folder / "model", dictionary=engine.dictionary)
+    serving = shelf.read(folder / "serving")
+    if model is not None:
+        scorer = propensity.Scorer(model, serving.profiles, serving.products)
+        serving = replace(serving, chances=scorer)
+    live = Live(engine, serving, engine.catalog(), model)
+    live.refresh()
+    return live
