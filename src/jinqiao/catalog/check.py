@@ -10,7 +10,14 @@ from jinqiao.catalog.costs import SAVING, all_in_of
 from jinqiao.catalog.eligibility import PURPOSES, rule_fields
 from jinqiao.catalog.fields import Place, near
 from jinqiao.catalog.files import CatalogFile, Files
-from jinqiao.domain.catalog import Institution, LicenceKind, PayoutBasis, Product, RepaymentMethod
+from jinqiao.domain.catalog import (
+    Institution,
+    LicenceKind,
+    Limit,
+    PayoutBasis,
+    Product,
+    RepaymentMethod,
+)
 from jinqiao.domain.fault import Fault
 from jinqiao.domain.feature import Feature, FeatureDictionary
 from jinqiao.domain.jurisdiction import Jurisdiction
@@ -73,7 +80,9 @@ def _twice(file: CatalogFile, first: dict[str, str]) -> Iterator[Fault]:
     """Yield ids that this file or an earlier one has used already."""
     place = Place(file.name, marks=dict(file.marks))
     assert file.institution is not None
-    ids = [("institution", file.institution.institution_id, "institution_id")]
+    ids: list[tuple[str, str, str]] = [
+        ("institution", file.institution.institution_id, "institution_id")
+    ]
     branches = enumerate(file.institution.branches)
     products = enumerate(file.institution.products)
     ids += [("branch", f"{file.name}/{b.branch_id}", f"branches[{i}].branch_id")
@@ -203,7 +212,7 @@ class _Checked:
                 known = [stage for stage in _COUNTED if stage in stages]
                 self.place.fault(f"{path}[{index}]", said, f"use one of {', '.join(known)}")
 
-    def _owned(self, path: str) -> tuple[object, ...]:
+    def _owned(self, path: str) -> tuple[Limit, ...]:
         found = re.match(r"branches\[(\d+)\]", path)
         if found:
             return self.record.branches[int(found.group(1))].limits

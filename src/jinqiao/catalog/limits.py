@@ -12,6 +12,7 @@ from jinqiao.domain.stage import Stage
 
 __all__ = ["HEADROOM_BPS", "LimitTerms", "ProductTerms", "headroom", "limit_terms", "terms_of"]
 
+_Owner = Institution | Branch | Product
 HEADROOM_BPS = 200
 """The share of a limit kept back for reports that arrive after their reservation has expired."""
 
@@ -62,12 +63,12 @@ class ProductTerms:
 
 def limit_terms(catalog: Catalog) -> tuple[LimitTerms, ...]:
     """Return every limit of every institution, its branches and its products, in catalog order."""
-    return tuple(
-        terms
-        for institution in catalog.institutions
-        for owner in (institution, *institution.branches, *institution.products)
-        for terms in _of(owner, institution)
-    )
+    found: list[LimitTerms] = []
+    for institution in catalog.institutions:
+        owners: tuple[_Owner, ...] = (institution, *institution.branches, *institution.products)
+        for owner in owners:
+            found += _of(owner, institution)
+    return tuple(found)
 
 
 def terms_of(catalog: Catalog) -> dict[str, ProductTerms]:
@@ -108,7 +109,7 @@ def _product(product: Product, institution: Institution) -> ProductTerms:
     )
 
 
-def _of(owner: Institution | Branch | Product, institution: Institution) -> Iterator[LimitTerms]:
+def _of(owner: _Owner, institution: Institution) -> Iterator[LimitTerms]:
     name = institution.institution_id
     product_id = branch_id = None
     if isinstance(owner, Product):

@@ -53,7 +53,7 @@ def parse(text: str | bytes, file: str) -> tuple[Node | None, tuple[Fault, ...]]
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = text.count(b"\n", 0, error.start) + 1
+            line = error.object[: error.start].count(b"\n") + 1
             return None, (Fault(file, line, 1, "", "not UTF-8 text", "save it as UTF-8"),)
     return _built(text, file)
 
