@@ -1,0 +1,300 @@
+"""A generated market: everything a platform would receive, block by block and day by day.
+
+Nothing is made before it is asked for, and the same question always has the same answer. What a
+learner may see is public here; what is true but hidden is read by ``truth`` alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jinqiao.domain.catalog import Institution, Product
+from jinqiao.domain.tables import RAW_BEHAVIOUR, SESSIONS
+from jinqiao.domain.time import DAY_US, to_us
+from jinqiao.engines.tables import check
+from jinqiao.engines.worth import estimate_worth
+from jinqiao.errors import InputError, NotFound
+from jinqiao.synthetic import identity
+from jinqiao.synthetic.chances import fit_of
+from jinqiao.synthetic.eligible import cheapest_of, eligible
+from jinqiao.synthetic.files import as_file
+from jinqiao.synthetic.goods import Goods, make_goods
+from jinqiao.synthetic.houses import House, make_houses
+from jinqiao.synthetic.ledger import transactions
+from jinqiao.synthetic.life import Life
+from jinqiao.synthetic.limits import with_limits
+from jinqiao.synthetic.moments import Visits
+from jinqiao.synthetic.people import People, join, make_people
+from jinqiao.synthetic.spec import BLOCK, Spec, find_spec
+from jinqiao.synthetic.visits import behaviour_table, browse, session_table, visits_of_day
+
+__all__ = ["Market", "market"]
+
+T = TypeVar("T")
+_KEEP = 300
+_IN_MEMORY = 100_000
+
+
+def market(
+    size: int = 20_000,
+    seed: int = 1,
+    *,
+    institutions: int = 100,
+    products: int = 150,
+    spec: str | Spec = "standard",
+) -> Market:
+    """Return a generated market of ``size`` people; nothing is drawn yet.
+
+    The same arguments give the same bytes, and a person is the same at any size.
+
+    >>> market(1_000).version
+    'standard@1'
+
+    Raises InputError for sizes below 1, NotFound for an unknown spec.
+    """
+    for name, number in (("size", size), ("institutions", institutions)):
+        if number < 1:
+            raise InputError(f"{name} is {number}", field=name, fix="use 1 or more")
+    if products < institutions:
+        raise InputError("fewer products than institutions", field="products")
+    chosen = find_spec(spec) if isinstance(spec, str) else spec
+    return Market(size, seed, institutions, products, chosen)
+
+
+class Market:
+    """People, institutions and their history. See ``market``."""
+
+    def __init__(self, size: int, seed: int, institutions: int, products: int, spec: Spec) -> None:
+        self.size, self.seed, self.spec = size, seed, spec
+        self._numbers = (institutions, products)
+        zone = timezone(timedelta(hours=8))
+        zero = spec.day_zero
+        self.start_us = to_us(datetime(zero.year, zero.month, zero.day, tzinfo=zone))
+        self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
+
+    @property
+    def version(self) -> str:
+        return self.spec.label
+
+    @property
+    def log_days(self) -> int:
+        return self.spec.log_days
+
+    @property
+    def plan_days(self) -> int:
+        return self.spec.plan_days
+
+    @property
+    def tail_days(self) -> int:
+        return self.spec.tail_days
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks of people there are."""
+        return -(-self.size // BLOCK)
+
+    # -- institutions ------------------------------------------------------------------------------
+
+    @cached_property
+    def houses(self) -> tuple[House, ...]:
+        bare = make_houses(self.seed, self.spec, *self._numbers)
+        return with_limits(bare, self.spec, self.seed, self.size)
+
+    @property
+    def institutions(self) -> tuple[Institution, ...]:
+        return tuple(house.institution for house in self.houses)
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """Every product, institutions in order, products in file order."""
+        return tuple(p for house in self.houses for p in house.institution.products)
+
+    @cached_property
+    def goods(self) -> Goods:
+        return make_goods(self.houses)
+
+    def institution_files(self) -> dict[str, dict[str, Any]]:
+        """Return file stem → the plain data of ``institutions/<stem>.yaml``."""
+        return {str(i.institution_id): as_file(i) for i in self.institutions}
+
+    # -- people ------------------------------------------------------------------------------------
+
+    def people(self, block: int) -> People:
+        """Return the people of a block. Raises NotFound outside the market."""
+        if not 0 <= block < self.blocks:
+            raise NotFound(f"no block {block}", field="block", fix=f"0 to {self.blocks - 1}")
+        count = min(BLOCK, self.size - block * BLOCK)
+        return self._keep("people", block, lambda: make_people(self.seed, self.spec, block, count))
+
+    @cached_property
+    def everyone(self) -> People:
+        """All people at once: for markets that fit in memory."""
+        return join([self.people(block) for block in range(self.blocks)])
+
+    def people_of(self, person: NDArray[np.int64]) -> People:
+        """Return people by number, in any order and as often as asked, block by block."""
+        if self.size <= _IN_MEMORY:
+            return self.everyone.take(person)
+        parts, places = [], []
+        for block in np.unique(person // BLOCK):
+            rows = np.flatnonzero(person // BLOCK == block)
+            parts.append(self.people(int(block)).take(person[rows] - block * BLOCK))
+            places.append(rows)
+        return join(parts).take(np.argsort(np.concatenate(places), kind="stable"))
+
+    def users(self, block: int) -> pa.Table:
+        """Return user_id and public attributes of a block."""
+        return identity.user_table(self.people(block))
+
+    def attributes(self, block: int) -> pa.Table:
+        """Return RAW_ATTRIBUTES rows of a block."""
+        return identity.attribute_table(
+            self.people(block), self.spec, self.seed, block, self.start_us
+        )
+
+    def identifiers(self, block: int) -> pa.Table:
+        """Return (user_id, kind, value) of a block; values may be shared or noisy."""
+        return identity.identifier_table(self.people(block), self.seed, block)
+
+    def consents(self, block: int) -> pa.Table:
+        """Return consent events of a block in time order."""
+        return identity.consent_table(
+            self.people(block), self.spec, self.seed, block, self.start_us
+        )
+
+    def transactions(
+        self, block: int, from_us: int | None = None, until_us: int | None = None
+    ) -> pa.Table:
+        """Return RAW_TRANSACTIONS rows of a block received in [from_us, until_us), in that order.
+
+        Without bounds: everything from half a year before day 0 to the end of the plan.
+        """
+        table = transactions(self.people(block), self.spec, self.seed, block, self.start_us)
+        return _between(table, from_us, until_us)
+
+    # -- visits ------------------------------------------------------------------------------------
+
+    def visits(self, day: int) -> Visits:
+        """Return the visits of one day (negative before day 0) of everyone, in time order."""
+
+        def make() -> Visits:
+            parts = [
+                visits_of_day(self.people(block), self.spec, self.seed, day, self.start_us)
+                for block in range(self.blocks)
+            ]
+            names = Visits.__slots__
+            columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
+            every = Visits(*columns)
+            return every.take(np.lexsort((every.person, every.at_us)))
+
+        return self._keep("visits", day, make)
+
+    def sessions(self, day: int) -> pa.Table:
+        """Return SESSIONS rows of one day, in time order."""
+        return check(session_table(self.visits(day), day), SESSIONS)
+
+    def behaviour(self, day: int) -> pa.Table:
+        """Return RAW_BEHAVIOUR rows of one day: pages, ledger views, reading, product pages."""
+        visits = self.visits(day)
+        ids = pa.array(self.goods.product_id)
+        looks = browse(visits, self.people_of(visits.person), self.goods, day, self.seed)
+        table = behaviour_table(visits, day, looks, ids, self.seed)
+        return check(table, RAW_BEHAVIOUR)
+
+    # -- numbers behind ids ------------------------------------------------------------------------
+
+    def product_rows(self, product_id: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
+        """Return the place of each product id. Raises NotFound for an unknown one."""
+        found = pc.index_in(product_id, value_set=pa.array(self.goods.product_id))
+        if found.null_count:
+            place = int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])
+            raise NotFound(f"no product {product_id[place].as_py()!r}", field="product_id")
+        return np.asarray(found.to_numpy(), dtype=np.int64)
+
+    def visit_numbers(self, session_id: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
+        """Return the number behind each session id. Raises NotFound for a foreign one."""
+        digits = pc.utf8_slice_codeunits(session_id, 1)
+        good = pc.all(pc.match_substring_regex(session_id, r"^s\d{13}$")).as_py()
+        if good is False:
+            raise NotFound("a session that is not of this market", field="session_id")
+        return np.asarray(digits.cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+    def find_visits(self, numbers: NDArray[np.int64]) -> Visits:
+        """Return the visits of some numbers, in that order. Raises NotFound for an unknown one."""
+        day = numbers // 1_000_000_000 - 1_000
+        out: list[tuple[NDArray[np.int64], Visits]] = []
+        for one in np.unique(day):
+            rows = np.flatnonzero(day == one)
+            visits, keys, order = self._index(int(one))
+            place = np.searchsorted(keys, numbers[rows])
+            place = np.minimum(place, len(keys) - 1)
+            if len(keys) == 0 or (keys[place] != numbers[rows]).any():
+                raise NotFound("a session that is not of this market", field="session_id")
+            out.append((rows, visits.take(order[place])))
+        rows = np.concatenate([r for r, _ in out])
+        back = np.argsort(rows, kind="stable")
+        names = Visits.__slots__
+        return Visits(*[np.concatenate([getattr(v, name) for _, v in out])[back] for name in names])
+
+    def _index(self, day: int) -> tuple[Visits, NDArray[np.int64], NDArray[np.int64]]:
+        def make() -> tuple[Visits, NDArray[np.int64], NDArray[np.int64]]:
+            visits = self.visits(day)
+            keys = ((day + 1_000) * 100_000_000 + visits.person) * 10 + visits.turn
+            order = np.argsort(keys)
+            return visits, keys[order], order
+
+        return self._keep("index", day, make)
+
+    # -- lives -------------------------------------------------------------------------------------
+
+    def life(self) -> Life:
+        """Return a fresh history of everyone from day 0."""
+        return Life(self)
+
+    @cached_property
+    def _eligible(self) -> NDArray[np.bool_]:
+        return eligible(self.everyone, self.products, self.goods)
+
+    @cached_property
+    def _cheapest(self) -> NDArray[np.float64]:
+        return cheapest_of(self._eligible, self.goods)
+
+    def worth(
+        self, person: NDArray[np.int64], product: NDArray[np.int64], need: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return w of pairs, (m,): class benefit × true fit − cost above the cheapest open one."""
+        goods = self.goods
+        least = self._cheapest[person, goods.kind[product]]
+        return estimate_worth(
+            goods.benefit_minor[product], fit_of(need), goods.cost_minor[product], least
+        )
+
+    def _keep(self, name: str, key: int, make: Callable[[], T]) -> T:
+        """Return what is kept under a key, made once; the oldest of many is let go."""
+        spot = (name, key)
+        if spot not in self._kept:
+            self._kept[spot] = make()
+            while len(self._kept) > _KEEP:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(spot)
+        found: T = self._kept[spot]
+        return found
+
+
+def _between(table: pa.Table, from_us: int | None, until_us: int | None) -> pa.Table:
+    if from_us is None and until_us is None:
+        return table
+    at = table["received_at"].cast(pa.int64()).to_numpy()
+    low = -(2**62) if from_us is None else from_us
+    high = 2**62 if until_us is None else until_us
+    rows = np.flatnonzero((at >= low) & (at < high))
+    return table.take(pa.array(rows[np.argsort(at[rows], kind="stable")]))

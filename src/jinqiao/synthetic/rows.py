@@ -1,0 +1,214 @@
+"""Ledger rows being gathered, and the calendar they fall on.
+
+Letters: n people, r rows, months and days of the window; a day is counted from day 0 (local).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jinqiao.domain.ledger import CATEGORIES
+from jinqiao.domain.tables import RAW_TRANSACTIONS
+from jinqiao.domain.time import DAY_US
+from jinqiao.engines.tables import arrow_schema
+from jinqiao.synthetic.people import People
+from jinqiao.synthetic.spec import Spec
+
+__all__ = ["BANK", "WALLET", "Calendar", "Rows", "digits", "finish"]
+
+_NAMES = tuple(CATEGORIES)
+_OWN = _NAMES.index("own_transfer")
+_FEE = _NAMES.index("fee")
+BANK, WALLET = 0, 1
+_OVERDRAFT_FEE_MINOR = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The window of the ledger: ``first`` … ``first + days`` counted from day 0, and its months."""
+
+    first: int
+    days: int
+    start_us: int
+    month_first: NDArray[np.int64]  # (months,) day number of each month's first day
+    month_number: NDArray[np.int64]
+    weights: NDArray[np.float64]  # cumulative, (days,): weekends are busier
+
+    @classmethod
+    def of(cls, spec: Spec, start_us: int) -> Calendar:
+        first, days = -spec.history_days, spec.history_days + spec.log_days + spec.plan_days
+        zero = np.datetime64(spec.day_zero, "D")
+        begin, end = zero + first, zero + first + days - 1
+        months = np.arange(begin.astype("datetime64[M]"), end.astype("datetime64[M]") + 1)
+        starts = (months.astype("datetime64[D]") - zero).astype(np.int64)
+        weekday = (np.arange(first, first + days) + zero.astype(np.int64) + 3) % 7
+        weight = np.cumsum(np.where(weekday >= 5, 1.45, 1.0))
+        number = months.astype(np.int64) % 12
+        return cls(first, days, start_us, starts, number, weight / weight[-1])
+
+    @property
+    def months(self) -> int:
+        return len(self.month_first)
+
+    def on_day(self, day: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return (n, months) day numbers of a day of the month, each (n,) in 1 to 28."""
+        return self.month_first[None, :] + np.asarray(day, np.int64)[:, None] - 1
+
+    def inside(self, day: NDArray[np.integer]) -> NDArray[np.bool_]:
+        return (day >= self.first) & (day < self.first + self.days)
+
+    def draw(self, u: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return a day for each uniform draw."""
+        return self.first + np.searchsorted(self.weights, u).astype(np.int64)
+
+
+@dataclass(slots=True)
+class Rows:
+    """Columns of rows in the making: person, day, second, amount, category, account, party."""
+
+    parts: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
+
+    def add(
+        self, person: NDArray[np.int64], day: NDArray[np.int64], second: NDArray[np.int64],
+        amount: NDArray[np.int64], category: NDArray[np.int64] | int,
+        account: NDArray[np.int64] | int, party: NDArray[np.int64] | int = -1,
+    ) -> None:  # fmt: skip
+        """Add rows; a number stands for all of them, and rows of no money are left out."""
+        keep = amount != 0
+        columns = (person, day, second, amount, category, account, party)
+        spread = [np.broadcast_to(np.asarray(c, np.int64), person.shape)[keep] for c in columns]
+        self.parts.append(tuple(spread))
+
+    def columns(self) -> list[NDArray[np.int64]]:
+        return [np.concatenate(column) for column in zip(*self.parts, strict=True)]
+
+
+def finish(
+    rows: Rows, people: People, opening: NDArray[np.int64], calendar: Calendar,
+    rng: np.random.Generator,
+) -> pa.Table:  # fmt: skip
+    """Return the RAW_TRANSACTIONS table of gathered rows: fed wallets, fees, balances, ids.
+
+    ``opening`` is (2, n): what lay in the bank account and the wallet when the window began.
+    """
+    _feed_wallets(rows, calendar)
+    columns = _sorted(rows, calendar)
+    _add_overdraft_fees(rows, columns, opening, calendar)
+    person, day, second, amount, category, account, party = _sorted(rows, calendar)
+    balance = _balances(person, account, amount, opening)
+    at = calendar.start_us + day * DAY_US + second * 1_000_000
+    return _table(people, (person, at, amount, balance, category, account, party), rng)
+
+
+def _feed_wallets(rows: Rows, calendar: Calendar) -> None:
+    """Move from bank to wallet, early each month, what the wallet spends in it."""
+    person, day, _, amount, _, account, _ = rows.columns()
+    month = np.searchsorted(calendar.month_first, day, side="right") - 1
+    spent = (account == WALLET) & (amount < 0)
+    key = person[spent] * calendar.months + month[spent]
+    size = (int(person.max(initial=0)) + 1) * calendar.months
+    total = np.bincount(key, weights=-amount[spent], minlength=size).astype(np.int64)
+    hit = np.flatnonzero(total)
+    who, when = hit // calendar.months, hit % calendar.months
+    at = np.maximum(calendar.month_first[when], calendar.first)
+    for account_code, sign in ((BANK, -1), (WALLET, 1)):
+        rows.add(who, at, np.zeros(len(hit), np.int64), sign * total[hit], _OWN, account_code, 999)
+
+
+def _sorted(rows: Rows, calendar: Calendar) -> list[NDArray[np.int64]]:
+    """Return the columns inside the window, by person, account and time."""
+    columns = rows.columns()
+    inside = calendar.inside(columns[1])
+    columns = [column[inside] for column in columns]
+    person, day, second, amount, _, account, _ = columns
+    moment = (day - calendar.first) * 86_400 + second
+    key = ((person * 2 + account) * 40_000_000 + moment) * 2 + (amount < 0)
+    order = np.argsort(key, kind="stable")
+    return [column[order] for column in columns]
+
+
+def _balances(
+    person: NDArray[np.int64], account: NDArray[np.int64], amount: NDArray[np.int64],
+    opening: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Return the balance after each row, rows by person, account and time."""
+    total = np.cumsum(amount)
+    key = person * 2 + account
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    before = total[first] - amount[first]
+    length = np.diff(np.append(first, len(key)))
+    return total - np.repeat(before, length) + opening[account, person]
+
+
+def _add_overdraft_fees(
+    rows: Rows, columns: list[NDArray[np.int64]], opening: NDArray[np.int64], calendar: Calendar
+) -> None:
+    """Add one fee at the end of each month in which the bank account stood below zero."""
+    person, day, _, amount, _, account, _ = columns
+    balance = _balances(person, account, amount, opening)
+    below = (balance < 0) & (account == BANK)
+    month = np.searchsorted(calendar.month_first, day[below], side="right") - 1
+    hit = np.unique(person[below] * calendar.months + month)
+    who, when = hit // calendar.months, hit % calendar.months
+    ends = np.append(calendar.month_first[1:], calendar.first + calendar.days) - 1
+    rows.add(
+        who,
+        ends[when],
+        np.full(len(hit), 86_000),
+        np.full(len(hit), -_OVERDRAFT_FEE_MINOR),
+        _FEE,
+        BANK,
+    )
+
+
+def _table(
+    people: People, columns: tuple[NDArray[np.int64], ...], rng: np.random.Generator
+) -> pa.Table:
+    person, at, amount, balance, category, account, party = columns
+    index = people.index[person]
+    first = np.flatnonzero(np.diff(person, prepend=-1))
+    turn = np.arange(len(person)) - np.repeat(first, np.diff(np.append(first, len(person))))
+    luck = rng.random(len(person))
+    late = np.where(luck < 0.01, luck * 400 * DAY_US, 3.6e9 + luck * 7.2e9).astype(np.int64)
+    user = digits("u", index, 8)
+    wallet = account == WALLET
+    suffix = pa.DictionaryArray.from_arrays(
+        pa.array(account.astype(np.int8)), pa.array(["-bank", "-wallet"])
+    )
+    instrument = pa.DictionaryArray.from_arrays(
+        pa.array(np.where(wallet, 2, (party >= 0) & (amount < 0)).astype(np.int8)),
+        pa.array(["bank", "card", "wallet"]),
+    )
+    names = pa.DictionaryArray.from_arrays(pa.array(category.astype(np.int8)), pa.array(_NAMES))
+    memo = pa.array(
+        np.where(party >= 0, category, -1).astype(np.int8), mask=(party < 0) | (luck < 0.8)
+    )
+    memos = pa.DictionaryArray.from_arrays(memo, pa.array([zh for zh, _ in CATEGORIES.values()]))
+    values = {
+        "transaction_id": pc.binary_join_element_wise(digits("t", index, 8), digits("", turn, 5), "-"),
+        "user_id": user,
+        "account_id": pc.binary_join_element_wise(user, suffix.cast(pa.string()), ""),
+        "occurred_at": pa.array(at).cast(pa.timestamp("us")),
+        "received_at": pa.array(at + late).cast(pa.timestamp("us")),
+        "amount_minor": pa.array(amount),
+        "currency": pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(at), np.int8)), pa.array(["CNY"])).cast(pa.string()),
+        "balance_minor": pa.array(balance),
+        "category": names.cast(pa.string()),
+        "instrument": instrument.cast(pa.string()),
+        "counterparty_key": digits("k", np.maximum(party, 0), 4, party < 0),
+        "memo": memos.cast(pa.string()),
+    }  # fmt: skip
+    return pa.table(values, schema=arrow_schema(RAW_TRANSACTIONS))
+
+
+def digits(
+    prefix: str, numbers: NDArray[np.int64], width: int, mask: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Return texts: a prefix and numbers padded to a width; null where masked."""
+    text = pc.cast(pa.array(numbers + 10**width, mask=mask), pa.string())
+    return pc.binary_join_element_wise(prefix, pc.utf8_slice_codeunits(text, 1), "")
