@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from jinqiao.domain.identity import owner_identifier
 from jinqiao.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class Vault:
         else:
             normals = [normal(kind, v) for v in values]
         return [hmac.digest(key, (head + v).encode(), "sha256").hex() for v in normals]
+
+    def owner_digest(self, user_id: str) -> str:
+        """Return the lookup digest of a raw row's ``user_id`` (a login, or a device by prefix)."""
+        owner = owner_identifier(user_id)
+        return self.digest(owner.kind, owner.value)
 
     def counterparty(self, name: str) -> str:
         """Return the keyed digest that stands for a counterparty's name in the lake."""

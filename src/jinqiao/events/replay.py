@@ -27,8 +27,8 @@ _CHUNK = 500
 
 def replay(
     door: Door,
-    batch: Batch,
     *,
+    now_us: int,
     fixed: Mapping[str, Mapping[str, Any] | bytes] | None = None,
     only: Sequence[str] | None = None,
 ) -> Received:
@@ -36,7 +36,7 @@ def replay(
 
     Parameters
     ----------
-    batch : its id names this try, its source who asked, its instant when.
+    now_us : when they are tried; their own arrival stays what it was.
     fixed : reject id → the mended row or message (an object, or its JSON bytes).
     only : the reject ids to try; all of ``fixed`` when absent, and all open ones without either.
 
@@ -47,7 +47,7 @@ def replay(
     parts = []
     for kind in sorted({row["kind"] for row in rows}):
         some = [row for row in rows if row["kind"] == kind]
-        parts.append(_tried(door, batch, kind, (some, fixed)))
+        parts.append(_tried(door, now_us, kind, (some, fixed)))
     return total(parts)
 
 
@@ -78,18 +78,18 @@ def forget(door: Door, owner_digests: Iterable[str]) -> int:
 
 def _tried(
     door: Door,
-    batch: Batch,
+    now_us: int,
     kind: str,
     what: tuple[Sequence[Row], Mapping[str, Mapping[str, Any] | bytes]],
 ) -> Received:
     rows, fixed = what
     lines = [_line(door, row, fixed) for row in rows]
     arrivals = [row["received_at"] for row in rows]
-    name = keyed_id("try", batch.batch_id, kind, *(row["reject_id"] for row in rows), *lines)
-    tried = Batch(name, batch.source, batch.now_us)
-    checked = check_lines(kind, lines, 1, tried, arrivals)
-    received = commit_replayed(door, tried, checked)
-    _settled(door, rows, checked, batch.now_us)
+    tries = [(row["reject_id"], row["replayed_at"]) for row in rows]
+    batch = Batch(keyed_id("try", kind, *tries, *lines), "replay", now_us)
+    checked = check_lines(kind, lines, 1, batch, arrivals)
+    received = commit_replayed(door, batch, checked)
+    _settled(door, rows, checked, now_us)
     return received
 
 
