@@ -12,7 +12,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.domain.catalog import Branch, Institution, LicenceKind, Product
+from jinqiao.domain.catalog import Branch, Institution, LicenceKind
 from jinqiao.domain.ids import InstitutionId
 from jinqiao.domain.stage import CREDIT_CLASSES, ProductClass
 from jinqiao.synthetic.draws import stream

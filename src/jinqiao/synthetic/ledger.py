@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from jinqiao.domain.ledger import CATEGORIES
-from jinqiao.domain.time import DAY_US
 from jinqiao.synthetic.draws import stream
 from jinqiao.synthetic.people import (
     AFFLUENT,
@@ -28,10 +26,10 @@ from jinqiao.synthetic.people import (
     YOUNG,
     People,
 )
-from jinqiao.synthetic.rows import BANK, WALLET, Calendar, Rows, finish
+from jinqiao.synthetic.rows import BANK, WALLET, Calendar, Lines, Rows, finish
 from jinqiao.synthetic.spec import Spec
 
-__all__ = ["Debts", "debts_of", "transactions"]
+__all__ = ["Debts", "debts_of", "ledger_lines"]
 
 CODE = {name: number for number, name in enumerate(CATEGORIES)}
 
@@ -100,8 +98,8 @@ def debts_of(people: People, seed: int, block: int) -> Debts:
     return Debts(*[np.concatenate(column) for column in zip(*parts, strict=True)])
 
 
-def transactions(people: People, spec: Spec, seed: int, block: int, start_us: int) -> pa.Table:
-    """Return every RAW_TRANSACTIONS row of the first people of a block, by person and time."""
+def ledger_lines(people: People, spec: Spec, seed: int, block: int, start_us: int) -> Lines:
+    """Return every ledger row of the people of a block; a person's are the same whoever else is there."""
     calendar = Calendar.of(spec, start_us)
     maker = _Maker(people, spec, calendar, stream(seed, "ledger", block), Rows())
     maker.income()
@@ -112,7 +110,7 @@ def transactions(people: People, spec: Spec, seed: int, block: int, start_us: in
     opening = np.stack(
         (np.round(people.liquidity * people.income_minor / 100) * 100, np.full(len(people), 5_000))
     ).astype(np.int64)
-    return finish(maker.rows, people, opening, calendar, stream(seed, "arrival", block))
+    return finish(maker.rows, opening, calendar, stream(seed, "arrival", block))
 
 
 @dataclass(slots=True)

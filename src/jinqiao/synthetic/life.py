@@ -22,8 +22,8 @@ from jinqiao.domain.time import DAY_US
 from jinqiao.domain.worth import BETA, REFUSAL_HARM_MINOR
 from jinqiao.engines.tables import arrow_schema
 from jinqiao.engines.worth import pair_value
-from jinqiao.errors import InputError, NotFound
-from jinqiao.synthetic.chances import BESIDE, EXAMINATION, POSITION, chances_of, fit_of, state_of
+from jinqiao.errors import InputError
+from jinqiao.synthetic.chances import BESIDE, EXAMINATION, POSITION, chances_of, state_of
 from jinqiao.synthetic.draws import uniform
 from jinqiao.synthetic.fate import (
     POLARITIES,

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.domain.catalog import Branch, Institution, Limit, Measure, Period, Product
+from jinqiao.domain.catalog import Institution, Limit, Measure, Period, Product
 from jinqiao.domain.stage import Stage
 from jinqiao.domain.worth import BETA, REFUSAL_HARM_MINOR
 from jinqiao.engines.worth import estimate_worth, pair_value
@@ -21,8 +21,8 @@ from jinqiao.synthetic.draws import stream
 from jinqiao.synthetic.eligible import cheapest_of, eligible
 from jinqiao.synthetic.goods import Goods, make_goods
 from jinqiao.synthetic.houses import House
-from jinqiao.synthetic.people import People, join, make_people
-from jinqiao.synthetic.spec import BLOCK, Spec
+from jinqiao.synthetic.people import join, make_people
+from jinqiao.synthetic.spec import Spec
 
 __all__ = ["weekly_demand", "with_limits"]
 

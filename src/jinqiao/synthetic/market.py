@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jinqiao.domain.catalog import Institution, Product
+from jinqiao.domain.ledger import CATEGORIES
 from jinqiao.domain.tables import RAW_BEHAVIOUR, SESSIONS
-from jinqiao.domain.time import DAY_US, to_us
+from jinqiao.domain.time import to_us
 from jinqiao.engines.tables import check
 from jinqiao.engines.worth import estimate_worth
 from jinqiao.errors import InputError, NotFound
@@ -29,18 +30,19 @@ from jinqiao.synthetic.eligible import cheapest_of, eligible
 from jinqiao.synthetic.files import as_file
 from jinqiao.synthetic.goods import Goods, make_goods
 from jinqiao.synthetic.houses import House, make_houses
-from jinqiao.synthetic.ledger import transactions
+from jinqiao.synthetic.ledger import debts_of, ledger_lines
 from jinqiao.synthetic.life import Life
 from jinqiao.synthetic.limits import with_limits
 from jinqiao.synthetic.moments import Visits
 from jinqiao.synthetic.people import People, join, make_people
+from jinqiao.synthetic.rows import line_table
 from jinqiao.synthetic.spec import BLOCK, Spec, find_spec
-from jinqiao.synthetic.visits import behaviour_table, browse, session_table, visits_of_day
+from jinqiao.synthetic.visits import behaviour_table, browse, session_table, user_ids, visits_of_day
 
 __all__ = ["Market", "market"]
 
 T = TypeVar("T")
-_KEEP = 300
+_KEEP = {"people": 128, "whole": 32, "lines": 24, "visits": 96, "index": 96}
 _IN_MEMORY = 100_000
 
 
@@ -98,9 +100,9 @@ class Market:
         return self.spec.tail_days
 
     @property
-    def blocks(self) -> int:
-        """How many blocks of people there are."""
-        return -(-self.size // BLOCK)
+    def blocks(self) -> range:
+        """The numbers of the blocks of people."""
+        return range(-(-self.size // BLOCK))
 
     # -- institutions ------------------------------------------------------------------------------
 
@@ -130,15 +132,15 @@ class Market:
 
     def people(self, block: int) -> People:
         """Return the people of a block. Raises NotFound outside the market."""
-        if not 0 <= block < self.blocks:
-            raise NotFound(f"no block {block}", field="block", fix=f"0 to {self.blocks - 1}")
+        if block not in self.blocks:
+            raise NotFound(f"no block {block}", field="block", fix=f"0 to {len(self.blocks) - 1}")
         count = min(BLOCK, self.size - block * BLOCK)
-        return self._keep("people", block, lambda: make_people(self.seed, self.spec, block, count))
+        return self._keep("people", block, lambda: self._whole(block).take(slice(0, count)))
 
     @cached_property
     def everyone(self) -> People:
         """All people at once: for markets that fit in memory."""
-        return join([self.people(block) for block in range(self.blocks)])
+        return join([self.people(block) for block in self.blocks])
 
     def people_of(self, person: NDArray[np.int64]) -> People:
         """Return people by number, in any order and as often as asked, block by block."""
@@ -178,8 +180,32 @@ class Market:
 
         Without bounds: everything from half a year before day 0 to the end of the plan.
         """
-        table = transactions(self.people(block), self.spec, self.seed, block, self.start_us)
-        return _between(table, from_us, until_us)
+        people = self._whole(block)
+        lines = self._keep(
+            "lines", block, lambda: ledger_lines(people, self.spec, self.seed, block, self.start_us)
+        )
+        rows = lines.between(from_us, until_us)
+        here = lines.person[rows] < len(self.people(block))
+        return line_table(people, lines, rows[here])
+
+    def debts(self, block: int) -> pa.Table:
+        """Return what people of a block owed when the ledger began: (user_id, category, …)."""
+        found = debts_of(self._whole(block), self.seed, block)
+        rows = np.flatnonzero(found.person < len(self.people(block)))
+        names = np.array(list(CATEGORIES))
+        return pa.table(
+            {
+                "user_id": user_ids(self._whole(block).index[found.person[rows]]),
+                "category": pa.array(names[found.category[rows]]),
+                "instalment_minor": pa.array(found.instalment_minor[rows]),
+                "instalments_left": pa.array(found.left[rows]),
+                "day_of_month": pa.array(found.day[rows]),
+            }
+        )
+
+    def _whole(self, block: int) -> People:
+        """Return a whole block, beyond the market's edge too: draws belong to blocks."""
+        return self._keep("whole", block, lambda: make_people(self.seed, self.spec, block))
 
     # -- visits ------------------------------------------------------------------------------------
 
@@ -189,7 +215,7 @@ class Market:
         def make() -> Visits:
             parts = [
                 visits_of_day(self.people(block), self.spec, self.seed, day, self.start_us)
-                for block in range(self.blocks)
+                for block in self.blocks
             ]
             names = Visits.__slots__
             columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
@@ -283,18 +309,8 @@ class Market:
         spot = (name, key)
         if spot not in self._kept:
             self._kept[spot] = make()
-            while len(self._kept) > _KEEP:
-                self._kept.popitem(last=False)
+            while sum(kept[0] == name for kept in self._kept) > _KEEP[name]:
+                self._kept.pop(next(kept for kept in self._kept if kept[0] == name))
         self._kept.move_to_end(spot)
         found: T = self._kept[spot]
         return found
-
-
-def _between(table: pa.Table, from_us: int | None, until_us: int | None) -> pa.Table:
-    if from_us is None and until_us is None:
-        return table
-    at = table["received_at"].cast(pa.int64()).to_numpy()
-    low = -(2**62) if from_us is None else from_us
-    high = 2**62 if until_us is None else until_us
-    rows = np.flatnonzero((at >= low) & (at < high))
-    return table.take(pa.array(rows[np.argsort(at[rows], kind="stable")]))

@@ -19,9 +19,10 @@ from jinqiao.engines.tables import arrow_schema
 from jinqiao.synthetic.people import People
 from jinqiao.synthetic.spec import Spec
 
-__all__ = ["BANK", "WALLET", "Calendar", "Rows", "digits", "finish"]
+__all__ = ["BANK", "WALLET", "Calendar", "Lines", "Rows", "digits", "finish", "line_table"]
 
 _NAMES = tuple(CATEGORIES)
+_MEMOS = tuple(zh for zh, _ in CATEGORIES.values())
 _OWN = _NAMES.index("own_transfer")
 _FEE = _NAMES.index("fee")
 BANK, WALLET = 0, 1
@@ -88,11 +89,36 @@ class Rows:
         return [np.concatenate(column) for column in zip(*self.parts, strict=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Finished ledger rows of a block, as small numbers: r rows by person, account and time."""
+
+    person: NDArray[np.int16]
+    at_us: NDArray[np.int64]
+    received_us: NDArray[np.int64]
+    amount: NDArray[np.int64]
+    balance: NDArray[np.int64]
+    category: NDArray[np.int8]
+    account: NDArray[np.int8]
+    party: NDArray[np.int16]
+    told: NDArray[np.bool_]  # whether the row has a memo
+    turn: NDArray[np.int32]
+
+    def between(self, from_us: int | None, until_us: int | None) -> NDArray[np.int64]:
+        """Return the rows received in [from_us, until_us), as they came."""
+        low = -(2**62) if from_us is None else from_us
+        high = 2**62 if until_us is None else until_us
+        rows = np.flatnonzero((self.received_us >= low) & (self.received_us < high))
+        return rows[np.argsort(self.received_us[rows], kind="stable")]
+
+
 def finish(
-    rows: Rows, people: People, opening: NDArray[np.int64], calendar: Calendar,
+    rows: Rows,
+    opening: NDArray[np.int64],
+    calendar: Calendar,
     rng: np.random.Generator,
-) -> pa.Table:  # fmt: skip
-    """Return the RAW_TRANSACTIONS table of gathered rows: fed wallets, fees, balances, ids.
+) -> Lines:
+    """Return gathered rows finished: fed wallets, fees, balances, arrivals.
 
     ``opening`` is (2, n): what lay in the bank account and the wallet when the window began.
     """
@@ -100,9 +126,17 @@ def finish(
     columns = _sorted(rows, calendar)
     _add_overdraft_fees(rows, columns, opening, calendar)
     person, day, second, amount, category, account, party = _sorted(rows, calendar)
-    balance = _balances(person, account, amount, opening)
     at = calendar.start_us + day * DAY_US + second * 1_000_000
-    return _table(people, (person, at, amount, balance, category, account, party), rng)
+    first = np.flatnonzero(np.diff(person, prepend=-1))
+    turn = np.arange(len(person)) - np.repeat(first, np.diff(np.append(first, len(person))))
+    luck = rng.random(len(person))
+    late = np.where(luck < 0.01, luck * 400 * DAY_US, 3.6e9 + luck * 7.2e9).astype(np.int64)
+    return Lines(
+        person.astype(np.int16), at, at + late, amount,
+        _balances(person, account, amount, opening), category.astype(np.int8),
+        account.astype(np.int8), party.astype(np.int16), (party >= 0) & (luck >= 0.8),
+        turn.astype(np.int32),
+    )  # fmt: skip
 
 
 def _feed_wallets(rows: Rows, calendar: Calendar) -> None:
@@ -166,44 +200,37 @@ def _add_overdraft_fees(
     )
 
 
-def _table(
-    people: People, columns: tuple[NDArray[np.int64], ...], rng: np.random.Generator
-) -> pa.Table:
-    person, at, amount, balance, category, account, party = columns
-    index = people.index[person]
-    first = np.flatnonzero(np.diff(person, prepend=-1))
-    turn = np.arange(len(person)) - np.repeat(first, np.diff(np.append(first, len(person))))
-    luck = rng.random(len(person))
-    late = np.where(luck < 0.01, luck * 400 * DAY_US, 3.6e9 + luck * 7.2e9).astype(np.int64)
+def line_table(people: People, lines: Lines, rows: NDArray[np.int64]) -> pa.Table:
+    """Return RAW_TRANSACTIONS of some rows of a block, in the order given."""
+    index = people.index[lines.person[rows]]
+    account, party, amount = lines.account[rows], lines.party[rows], lines.amount[rows]
+    category = lines.category[rows]
     user = digits("u", index, 8)
-    wallet = account == WALLET
-    suffix = pa.DictionaryArray.from_arrays(
-        pa.array(account.astype(np.int8)), pa.array(["-bank", "-wallet"])
-    )
-    instrument = pa.DictionaryArray.from_arrays(
-        pa.array(np.where(wallet, 2, (party >= 0) & (amount < 0)).astype(np.int8)),
-        pa.array(["bank", "card", "wallet"]),
-    )
-    names = pa.DictionaryArray.from_arrays(pa.array(category.astype(np.int8)), pa.array(_NAMES))
-    memo = pa.array(
-        np.where(party >= 0, category, -1).astype(np.int8), mask=(party < 0) | (luck < 0.8)
-    )
-    memos = pa.DictionaryArray.from_arrays(memo, pa.array([zh for zh, _ in CATEGORIES.values()]))
+    way = np.where(account == WALLET, 2, (party >= 0) & (amount < 0)).astype(np.int8)
+    transaction = (digits("t", index, 8), digits("", lines.turn[rows].astype(np.int64), 5), "-")
+    where = _words(account, ("-bank", "-wallet"))
     values = {
-        "transaction_id": pc.binary_join_element_wise(digits("t", index, 8), digits("", turn, 5), "-"),
+        "transaction_id": pc.binary_join_element_wise(*transaction),
         "user_id": user,
-        "account_id": pc.binary_join_element_wise(user, suffix.cast(pa.string()), ""),
-        "occurred_at": pa.array(at).cast(pa.timestamp("us")),
-        "received_at": pa.array(at + late).cast(pa.timestamp("us")),
+        "account_id": pc.binary_join_element_wise(user, where, ""),
+        "occurred_at": pa.array(lines.at_us[rows]).cast(pa.timestamp("us")),
+        "received_at": pa.array(lines.received_us[rows]).cast(pa.timestamp("us")),
         "amount_minor": pa.array(amount),
-        "currency": pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(at), np.int8)), pa.array(["CNY"])).cast(pa.string()),
-        "balance_minor": pa.array(balance),
-        "category": names.cast(pa.string()),
-        "instrument": instrument.cast(pa.string()),
-        "counterparty_key": digits("k", np.maximum(party, 0), 4, party < 0),
-        "memo": memos.cast(pa.string()),
-    }  # fmt: skip
+        "currency": _words(np.zeros(len(rows), np.int8), ("CNY",)),
+        "balance_minor": pa.array(lines.balance[rows]),
+        "category": _words(category, _NAMES),
+        "instrument": _words(way, ("bank", "card", "wallet")),
+        "counterparty_key": digits("k", np.maximum(party, 0).astype(np.int64), 4, party < 0),
+        "memo": _words(category, _MEMOS, ~lines.told[rows]),
+    }
     return pa.table(values, schema=arrow_schema(RAW_TRANSACTIONS))
+
+
+def _words(
+    codes: NDArray[np.int8], words: tuple[str, ...], mask: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    values = pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask), pa.array(words))
+    return values.cast(pa.string())
 
 
 def digits(
