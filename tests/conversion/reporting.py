@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jinqiao import conversion
 from jinqiao.conversion import ClickOut
@@ -110,4 +111,4 @@ class Delivery:
         chance.shuffle(stream)
         cuts = sorted(chance.randint(0, len(stream)) for _ in range(self.pieces - 1))
         edges = [0, *cuts, len(stream)]
-        return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        return [stream[a:b] for a, b in pairwise(edges)]

@@ -15,6 +15,8 @@ from jinqiao.conversion.outbox import outcome_id, outcome_row, put
 from jinqiao.domain.application import Application, LimitMove, Postback
 from jinqiao.domain.decision import Reason
 from jinqiao.domain.ids import keyed_id
+from jinqiao.domain.tables import REPORTS
+from jinqiao.errors import SchemaError
 from jinqiao.store.base import Row, Tx
 
 if TYPE_CHECKING:
@@ -117,6 +119,10 @@ def replay(
     where: dict[str, Any] = {"status": "open"}
     if fixed is not None:
         where["reject_id"] = list(fixed)
+    for changes in (fixed or {}).values():
+        unknown = sorted(set(changes) - set(REPORTS.names))
+        if unknown:
+            raise SchemaError("a report has no such field", record=REPORTS.name, field=unknown[0])
     waiting = tx.find("report_rejects", where, order_by=("received_at", "reject_id"), limit=limit)
     rows = [{**item["body"], **(fixed or {}).get(item["reject_id"], {})} for item in waiting]
     receipt = _receive_rows(tx, rows, now_us)
