@@ -19,7 +19,7 @@ import pytest
 
 from left_out import leave_out
 
-__all__ = ["PostgresServer", "postgres_server", "postgres_url"]
+__all__ = ["PostgresServer", "postgres_server", "postgres_template", "postgres_url"]
 
 _OPTIONS = {
     "listen_addresses": "",
@@ -41,9 +41,9 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
-    def new_database(self) -> str:
+    def new_database(self, template: str = "template1") -> str:
         name = f"test_{next(self._numbers)}"
-        self.run(f'CREATE DATABASE "{name}"')
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def run(self, statement: str) -> None:
@@ -112,6 +112,18 @@ def postgres_server() -> Iterator[PostgresServer]:
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """Return the name of a database that has been migrated."""
+    from jinqiao.store.records import open_records
+
+    postgres_server.run('CREATE DATABASE "migrated"')
+    records = open_records(postgres_server.url("migrated"))
+    records.migrate()
+    records.close()
+    return "migrated"
 
 
 @pytest.fixture

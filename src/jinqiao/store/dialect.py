@@ -49,6 +49,10 @@ class SqliteDialect:
     def cast(self, field: Field) -> str:
         return "?"
 
+    def sums(self, field: Field) -> str:
+        """Summed in two halves: a sum of whole columns would stop at 64 bits."""
+        return f'SUM("{field.name}" >> 32), SUM("{field.name}" & 4294967295)'
+
     def translate(self, error: Exception) -> JinqiaoError | None:
         text = str(error)
         if isinstance(error, sqlite3.IntegrityError):
@@ -103,6 +107,9 @@ class PostgresDialect:
     def ordered(self, field: Field) -> str:
         """Texts sort by code point, as in SQLite, whatever the database's collation is."""
         return f'"{field.name}" COLLATE "C"' if field.kind == "text" else f'"{field.name}"'
+
+    def sums(self, field: Field) -> str:
+        return f'0, SUM("{field.name}")'
 
     def cast(self, field: Field) -> str:
         return f"%s::{_POSTGRES_TYPES[field.kind]}"

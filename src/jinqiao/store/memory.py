@@ -59,7 +59,7 @@ class _Table:
             if keys is None:
                 continue
             wanted = {"eq": [value], "null": [None]}.get(kind, value)
-            return [key for one in dict.fromkeys(wanted) for key in keys.get(one, ())]
+            return [key for one in wanted for key in keys.get(one, ())]
         return list(self.rows)
 
 
@@ -266,7 +266,10 @@ class MemoryTx:
         at_least: Row | None = None,
         below: Row | None = None,
     ) -> list[Key]:
-        parts = split_where(store.shape, where)
+        parts: list[tuple[str, str, Any]] = [
+            (name, kind, dict.fromkeys(value) if kind == "any" else value)
+            for name, kind, value in split_where(store.shape, where)
+        ]
         parts += [(name, "ge", store.shape.one(name, v)) for name, v in (at_least or {}).items()]
         parts += [(name, "lt", store.shape.one(name, v)) for name, v in (below or {}).items()]
         return [key for key in store.candidates(parts) if _holds(store, key, parts)]

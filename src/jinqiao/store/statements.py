@@ -96,10 +96,10 @@ def counted(dialect: Dialect, table: str, where: tuple[Condition, ...]) -> str:
 
 @lru_cache(maxsize=512)
 def totalled(dialect: Dialect, table: str, column: str, where: tuple[Condition, ...]) -> str:
-    """Return the sum of a whole-number column over matching rows."""
+    """Return the sum of a column over matching rows, in two parts: times 2³², and ones."""
     shape = shape_of(table)
-    name = shape.whole(column).name
-    return f'SELECT COALESCE(SUM("{name}"), 0) FROM "{table}"{_where(dialect, shape, where)}'
+    sums = dialect.sums(shape.whole(column))
+    return f'SELECT {sums} FROM "{table}"{_where(dialect, shape, where)}'
 
 
 def _source(dialect: Dialect, fields: list[Field], rows: bool) -> str:

@@ -111,7 +111,8 @@ class SqlTx:
     def total(self, table: str, column: str, where: Row | None = None) -> int:
         conditions, values = self._conditions(self._shape(table), where)
         sql = statements.totalled(self._dialect, table, column, conditions)
-        return int(self._run(sql, values).fetchone()[0])
+        high, low = self._run(sql, values).fetchone()
+        return (int(high or 0) << 32) + int(low or 0)
 
     def finish(self) -> None:
         """Raise StoreError when a verb failed and was passed over: such work is not kept."""
