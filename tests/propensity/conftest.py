@@ -28,7 +28,9 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def dictionary(purposes: frozenset[Purpose] = frozenset({Purpose.PERSONALISE})) -> FeatureDictionary:
+def dictionary(
+    purposes: frozenset[Purpose] = frozenset({Purpose.PERSONALISE}),
+) -> FeatureDictionary:
     """Return the features of the small funnel."""
     found = [
         Feature(

@@ -210,7 +210,7 @@ def _tree(fields: Mapping[str, str], tree: int) -> tuple[list[_Node], list[float
 
 
 def _reached(threshold: float) -> float:
-    """Return the threshold that sends a value as LightGBM does, which reads ±1e-35 and less as 0."""
+    """Return the threshold that sends values as LightGBM does: to it, ±1e-35 and less is 0."""
     if 0.0 <= threshold < _ZERO:
         return _ZERO
     return float(np.nextafter(-_ZERO, -np.inf)) if -_ZERO <= threshold < 0.0 else threshold

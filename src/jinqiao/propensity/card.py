@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jinqiao.domain.time import from_us
+from jinqiao.propensity.measure import BASELINES
 
 if TYPE_CHECKING:
     from jinqiao.propensity.chain import ChainModel, ChainSpec
@@ -98,7 +99,20 @@ def _stage_line(stage: Mapping[str, Any], waiting: int) -> str:
         f"{waiting:,} still open counted by their expected end. Calibration: slope "
         f"{stage['calibration']['slope']:.3f}, shift {stage['calibration']['shift']:.3f}."
     )
-    return f"{text} {stage['note'].capitalize()}." if stage["note"] else text
+    text += "".join(f" {_beside(stage, name)}" for name in BASELINES if stage["metrics"])
+    note = stage["note"]
+    return f"{text} {note[0].upper()}{note[1:]}." if note else text
+
+
+def _beside(stage: Mapping[str, Any], baseline: str) -> str:
+    """Return one sentence: is the served model better than a baseline out of time, or not."""
+    found = stage["metrics"].get(stage["chosen"], {}).get("gain", {}).get(baseline)
+    if found is None:
+        return ""
+    gain, low, high = found
+    name = {"constant": "a constant", "logistic": "a plain logistic regression"}[baseline]
+    verdict = "beats" if low > 0 else "is worse than" if high < 0 else "is not told apart from"
+    return f"It {verdict} {name}: {gain:+.4f} nats a case (95 % {low:+.4f} to {high:+.4f})."
 
 
 def _metric_line(kind: str, found: Mapping[str, Any]) -> str:

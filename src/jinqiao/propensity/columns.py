@@ -179,7 +179,7 @@ def class_codes(products: pa.Table) -> NDArray[np.int64]:
         row = int(np.flatnonzero(found.is_null().to_numpy())[0])
         wrong = products["product_class"][row].as_py()
         raise SchemaError(f"no such class: {wrong!r}", record=f"product {row}", fix=str(CLASSES))
-    return found.to_numpy().astype(np.int64)
+    return np.asarray(found.to_numpy(), dtype=np.int64)
 
 
 def product_matrix(products: pa.Table, rates: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -253,7 +253,7 @@ class ContextColumns:
     def day_of_month(self) -> NDArray[np.int64]:
         """Return the local day of the month, 1 to 31."""
         days = ((self.at_us + self.offset_us) // DAY_US).astype("datetime64[D]")
-        return (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+        return np.asarray((days - days.astype("datetime64[M]")).astype(np.int64) + 1)
 
     def matrix(self, position: int | NDArray[np.integer] = 1) -> NDArray[np.float32]:
         """Return the context columns, (k, columns) float32, at a position (1 = top)."""
@@ -281,7 +281,7 @@ def _is(column: pa.Array, value: str) -> NDArray[np.bool_]:
 def pair_columns(
     needs: NDArray[np.float32],
     product: tuple[NDArray[np.float32], NDArray[np.int64]],
-    moment: tuple[NDArray[np.int64], NDArray[np.float32]],
+    moment: tuple[NDArray[np.integer] | NDArray[np.floating], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """Return the pair columns, (m, columns) float32, of inputs gathered a pair.
 

@@ -40,7 +40,7 @@ class Scaling:
         z -= self.mean[part]
         z /= self.sd[part]
         np.clip(z, -_MAX_Z, _MAX_Z, out=z)
-        return np.nan_to_num(z, copy=False, nan=0.0)
+        return np.asarray(np.nan_to_num(z, copy=False, nan=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Linear:
         effects: tuple[NDArray[np.integer], ...] = (),
     ) -> NDArray[np.float64]:
         """Return the same for columns scaled already."""
+        out: NDArray[np.float64]
         if groups is None or len(self.intercepts) == 1:
             out = (z @ self.slopes[0]).astype(np.float64) + self.intercepts[0]
         else:
@@ -84,7 +85,7 @@ class Linear:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Keep linear algebra to one thread inside the block: small sums gain nothing from more."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
     with threadpool_limits(1):
         yield

@@ -214,7 +214,9 @@ def _linear(
     """Return the products' part of a linear score: slopes, intercept of the class, effects."""
     k1, k2, _, _ = model.layout.widths
     z = linear.scaling.apply(matrix, k1)
-    score = np.einsum("pk,pk->p", z, linear.slopes[classes, k1 : k1 + k2]).astype(np.float64)
+    score: NDArray[np.float64] = np.einsum(
+        "pk,pk->p", z, linear.slopes[classes, k1 : k1 + k2]
+    ).astype(np.float64)
     score += linear.intercepts[classes]
     for values, level in zip(linear.effects, levels, strict=True):
         score += np.where(level >= 0, values[np.maximum(level, 0)], 0.0)

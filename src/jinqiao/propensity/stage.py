@@ -191,17 +191,17 @@ def _checked(
     names: tuple[str, ...],
 ) -> _Rows:
     x = np.ascontiguousarray(x, dtype=np.float32)
-    y = np.asarray(y, dtype=np.float64)
-    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if x.ndim != 2 or len(x) != len(y) or len(w) != len(y):
-        raise InputError(f"x is {x.shape}, y {y.shape}, weights {w.shape}", field="x")
+    label = np.asarray(y, dtype=np.float64)
+    w = np.ones(len(label)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if x.ndim != 2 or len(x) != len(label) or len(w) != len(label):
+        raise InputError(f"x is {x.shape}, y {label.shape}, weights {w.shape}", field="x")
     if x.shape[1] != len(names):
         raise InputError(f"{x.shape[1]} columns and {len(names)} names", field="names")
-    if len(y) and not (np.isfinite(y).all() and y.min() >= 0 and y.max() <= 1):
+    if len(label) and not (np.isfinite(label).all() and label.min() >= 0 and label.max() <= 1):
         raise InputError("a label is outside [0, 1]", field="y")
     if len(w) and not (np.isfinite(w).all() and w.min() >= 0):
         raise InputError("a weight is negative or not finite", field="weights")
-    return _Rows(x, y, w, levels)
+    return _Rows(x, label, w, levels)
 
 
 def _slices(when: NDArray[Any]) -> _Cut:
@@ -225,6 +225,8 @@ def _constant(
         "yes": float(rows.w @ rows.y),
         "metrics": dict(metrics or {}),
         "note": "no candidate beat a constant" if metrics else f"fewer than {_FEW} yes or no",
+        "beats_constant": False,
+        "beats_logistic": False,
         "calibration": {"slope": 1.0, "shift": 0.0},
         "rounds": 0,
     }
@@ -414,6 +416,8 @@ def _card(
         "rows": len(rows.y),
         "yes": float(rows.w @ rows.y),
         "rounds": rounds,
+        "beats_constant": bool(metrics[chosen]["gain"]["constant"][1] > 0),
+        "beats_logistic": bool(metrics[chosen]["gain"]["logistic"][1] > 0),
         "calibration": {"slope": trained.slope, "shift": trained.shift},
         "metrics": dict(metrics),
     }

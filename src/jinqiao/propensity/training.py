@@ -187,7 +187,7 @@ def _join(
 def _index(column: pa.ChunkedArray, among: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return each value's place among others, or −1."""
     found = pc.index_in(column, value_set=among.combine_chunks())
-    return pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -211,11 +211,11 @@ def _rates(
     """Return (days + 1, P, 8): observed rates from cases shown before each day, and before now."""
     classes, house = class_codes(products), _codes(products["institution_id"])
     n = products.num_rows
-    found = []
+    found: list[NDArray[np.float64]] = []
     for stage, lean in zip(stages, LEAN_CASES, strict=True):
         spot = where[0][stage.rows] * n + where[1][stage.rows]
         expected = stage.delays.expected(stage.delays.rate)
         cases = np.bincount(spot, minlength=days * n).reshape(days, n).astype(np.float64)
-        reached = np.bincount(spot, weights=expected, minlength=days * n).reshape(days, n)
+        reached = np.bincount(spot, expected, days * n).astype(np.float64).reshape(days, n)
         found += smooth(Tally(cases, reached).before(), classes, house, lean)
     return np.stack(found, axis=2).astype(np.float32)

@@ -139,7 +139,7 @@ def _choose(  # type: ignore[no-untyped-def]
             probability[i, k] = 1.0
         chosen = greedy
         if drawable > 0 and _uniform(words[i], 0) < share:
-            pick = min(np.int64(_uniform(words[i], 1) * drawable), drawable - 1)
+            pick = np.int64(_uniform(words[i], 1) * drawable)
             for j in range(first, last):
                 if not used[j - first] and _room(product[j], codes, taken, most_a, most_b, most_c):
                     if pick == 0:
@@ -165,7 +165,7 @@ def _evenly(start, product, words, slots, out, probability, filled):  # type: ig
         k = min(slots, n)
         for place in range(k):
             reach = n - place
-            pick = place + min(np.int64(_uniform(words[i], place) * reach), reach - 1)
+            pick = place + np.int64(_uniform(words[i], place) * reach)
             order[place], order[pick] = order[pick], order[place]
             out[i, place] = first + order[place]
             probability[i, place] = 1.0 / n

@@ -144,8 +144,8 @@ def _rank(case: _Case) -> Decision:
     full = _full(case)
     if full is not None:
         return Decision(False, "rank", (full,))
-    shown = case.shelves.top.score_minor[~case.shelves.placed.drawn]
-    least = float(shown.min()) if shown.size else 0.0
+    standing = case.shelves.top.score_minor[~case.shelves.placed.drawn]
+    least = float(standing.min()) if standing.size else 0.0
     behind = max(least - own, 0.0)
     return Decision(False, "rank", (reason("shelf_outranked", behind_minor=behind),))
 

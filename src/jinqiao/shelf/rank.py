@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,14 +99,14 @@ def _by_score(
         parts.append((rows[one.request], pairs[one.candidate], one))
     order = np.argsort(np.concatenate([part[0] for part in parts]), kind="stable")
 
-    def joined(arrays: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+    def joined(arrays: list[NDArray[Any]]) -> Any:
         return np.concatenate(arrays)[order]
 
     return Placed(
         joined([p[0] for p in parts]), joined([p[1] for p in parts]),
         joined([p[2].position for p in parts]), joined([p[2].display_probability for p in parts]),
         joined([p[2].drawn for p in parts]),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def _chosen(

@@ -70,16 +70,16 @@ class Requests:
         at = to_us(context.at)
         trace = trace_id or keyed_id("shf", context.session_id, at, customer_id)
         tier = float("nan") if context.city_tier is None else float(context.city_tier)
-        texts = [
-            pa.array([value], pa.string())
-            for value in (
-                customer_id, consent_version, context.session_id, trace,
-                context.channel, context.scene, context.source,
-            )
-        ]  # fmt: skip
+        c = context
+
+        def text(value: str | None) -> pa.Array:
+            return pa.array([value], pa.string())
+
         return cls(
-            np.array([customer], np.int32), *texts[:4], np.array([at], np.int64), *texts[4:],
-            np.array([context.visit_cost_minor], np.int64), np.array([tier], np.float32),
+            np.array([customer], np.int32), text(customer_id), text(consent_version),
+            text(c.session_id), text(trace), np.array([at], np.int64), text(c.channel),
+            text(c.scene), text(c.source), np.array([c.visit_cost_minor], np.int64),
+            np.array([tier], np.float32),
         )  # fmt: skip
 
     @classmethod
@@ -122,11 +122,13 @@ class Requests:
     def take(self, rows: NDArray[np.integer]) -> Requests:
         """Return some of the requests."""
         at = pa.array(np.asarray(rows, np.int64))
-        return Requests(**{
-            name: None if (column := getattr(self, name)) is None
-            else column.take(at) if isinstance(column, pa.Array) else column[rows]
-            for name in self.__dataclass_fields__
-        })  # fmt: skip
+        before = None if self.shown_before is None else self.shown_before[rows]
+        return Requests(
+            self.customer[rows], self.customer_id.take(at), self.consent_version.take(at),
+            self.session_id.take(at), self.trace_id.take(at), self.at_us[rows],
+            self.channel.take(at), self.scene.take(at), self.source.take(at),
+            self.visit_cost_minor[rows], self.city_tier[rows], before,
+        )  # fmt: skip
 
 
 def _text(column: pa.ChunkedArray) -> pa.Array:

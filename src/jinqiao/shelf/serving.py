@@ -276,7 +276,7 @@ class Serving:
 
     @property
     def n_products(self) -> int:
-        return self.products.num_rows
+        return int(self.products.num_rows)
 
     @cached_property
     def class_code(self) -> NDArray[np.int64]:
