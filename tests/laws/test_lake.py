@@ -30,6 +30,9 @@ from jinqiao.store.memory import MemoryLake
 DAY_0 = 20_000 * DAY_US
 
 
+NANOSECOND = pa.array([1], pa.timestamp("ns"))
+
+
 def attributes(*rows: tuple[str, int, float | None]) -> pa.Table:
     """Rows of (id, received day, number)."""
     return pa.table(
@@ -75,7 +78,7 @@ def fresh(kind: str) -> Iterator[Lake]:
 
 
 both = pytest.mark.parametrize("kind", ["memory", "parquet"])
-some = settings(max_examples=25, deadline=None)
+some = settings(max_examples=15, deadline=None)
 
 # A row is a function of its key, as a retried or duplicated event is.
 keys = st.integers(0, 11)
@@ -181,8 +184,9 @@ def test_queries_take_parameters_and_tables(lake: Lake) -> None:
     sql = "SELECT number FROM attributes JOIN wanted USING (attribute_id) WHERE number > $least"
     assert lake.query(sql, {"wanted": wanted}, least=3).to_pylist() == [{"number": 5.0}]
     assert lake.query("SELECT $a AS a", a="x'y").to_pylist() == [{"a": "x'y"}]
-    batches = list(lake.reader("SELECT * FROM attributes", batch_rows=4))
-    assert [batch.num_rows for batch in batches] == [4, 4, 2]
+    sizes = [batch.num_rows for batch in lake.reader("SELECT * FROM attributes", batch_rows=4)]
+    assert sum(sizes) == 10
+    assert max(sizes) <= 4
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_queries_take_parameters_and_tables(lake: Lake) -> None:
         (lambda t: t.set_column(0, "attribute_id", pa.nulls(1, pa.string())), "attribute_id"),
         (lambda t: t.set_column(3, "number", pa.array(["many"])), "number"),
         (
-            lambda t: t.set_column(5, "occurred_at", pa.array([1], pa.timestamp("ns"))),
+            lambda t: t.set_column(5, "occurred_at", NANOSECOND),
             "occurred_at",
         ),
     ],
