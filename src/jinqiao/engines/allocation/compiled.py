@@ -198,12 +198,30 @@ def _sizes(
     cost = _per_cell(cell, np.abs(pairs.cost), n_of_cell, n_cells)
     cells = np.repeat(np.arange(n_cells), np.diff(arrays.cell_ptr))
     amount = np.where(arrays.cell_kind == 1, cost[cells], use[cells])
-    # An approval coefficient is use × (approval − floor), some tenths of use.
-    amount = np.where(arrays.cell_kind == 2, 0.3 * amount, amount)
+    if (arrays.cell_kind == 2).any():
+        spread = _approval_size(pairs, cell, n_of_cell, cells, arrays.cell_floor)
+        amount = np.where(arrays.cell_kind == 2, spread, amount)
     total = _sum_by(arrays.cell_row, amount, len(rows))
     members = _sum_by(arrays.cell_row, n_of_cell[cells], len(rows))
     mean = total / np.maximum(members, 1.0)
     return np.where(mean > 0, mean, 1.0), members
+
+
+def _approval_size(
+    pairs: Pairs,
+    cell: NDArray[np.int64],
+    n_of_cell: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    floor: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the sum of |use × (approval − floor)| of each entry's cell, by root mean square."""
+    use, approval = pairs.column("use"), pairs.column("approval")
+    n = np.maximum(n_of_cell, 1.0)
+    zero, one, two = (
+        (_sum_by(cell, use**2 * approval**power, len(n)) / n)[cells] for power in range(3)
+    )
+    square: NDArray[np.float64] = two - 2.0 * floor * one + floor**2 * zero
+    return n_of_cell[cells] * np.sqrt(np.maximum(square, 0.0))
 
 
 def _per_cell(

@@ -19,6 +19,9 @@ from jinqiao.engines.allocation.local import best_pairs, improve, use_of
 
 __all__ = ["Rounded", "reduced_values", "round_plan"]
 
+_TURNS, _STIFFER = 16, 1.73
+"""Sweeps of feedback, and how much stiffer each is than the one before."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -55,19 +58,24 @@ def reduced_values(problem: Compiled, duals: Floats) -> Floats:
 
 
 def round_plan(
-    problem: Compiled, duals: Floats, bound: float, rng: np.random.Generator, effort: int = 8
+    problem: Compiled, duals: Floats, rng: np.random.Generator, jitter: float = 0.0
 ) -> Rounded:
-    """Return an integral plan near these prices; ``excess`` is 0 when every hard row holds."""
-    return _Rounding(problem, duals, bound, rng).run(effort)
+    """Return an integral plan near these prices; ``excess`` is 0 when every hard row holds.
+
+    ``jitter`` in units of a customer's mean best value shakes the reduced values, for another try
+    where repair was stuck.
+    """
+    return _Rounding(problem, duals, rng, jitter).run()
 
 
 class _Rounding:
     def __init__(
-        self, problem: Compiled, duals: Floats, bound: float, rng: np.random.Generator
+        self, problem: Compiled, duals: Floats, rng: np.random.Generator, jitter: float
     ) -> None:
         self.problem, self.duals, self.rng = problem, duals, rng
-        self.bound = bound
         self.reduced = reduced_values(problem, duals)
+        if jitter > 0:
+            self.reduced += rng.normal(0.0, jitter * problem.value_scale, len(self.reduced))
         self.chosen = np.zeros(len(self.reduced), bool)
         self.margin = np.empty(problem.n_customers)
         best_pairs(problem.arrays, self.reduced, self.chosen, self.margin)
@@ -77,12 +85,13 @@ class _Rounding:
         self.hard = np.array([r.soft_penalty is None for r in problem.rows], bool)
         size = np.maximum(1.0, np.abs(problem.limit))
         self.slack = np.where(problem.whole, 0.0, 1e-10 * size)
+        self.width = 0.0
         self.tiny = 1e-9 * problem.value_scale
 
-    def run(self, effort: int) -> Rounded:
+    def run(self) -> Rounded:
         if len(self.problem.rows) == 0:
             return self.result()
-        self._feedback(effort)
+        self._feedback()
         self._repair()
         self._fill()
         return self.result()
@@ -127,16 +136,17 @@ class _Rounding:
         saturated = ~self.hard & (self.duals >= self.penalty * (1 - 1e-9))
         return np.where(priced, pull, 0.0), np.where(saturated, 0.0, pull)
 
-    def _feedback(self, effort: int) -> None:
+    def _feedback(self) -> None:
         m = len(self.problem.rows)
-        who, width = self._near(max(2000, 60 * m))
+        who, self.width = self._near(max(2000, 20 * m))
+        width = self.width
         none = np.zeros(m)
         strength = max(width, self.tiny) / 8
-        for turn in range(effort):
+        for turn in range(_TURNS):
             under, over = self._pull(strength)
             shape = _Shape(under, over, none, np.zeros(m, bool), self.slack)
             moves = self._sweep(who, self.reduced, np.inf, shape)
-            strength *= 3.0
+            strength *= _STIFFER
             if turn > 2 and moves == 0:
                 break
         hardened = _Shape(*self._pull(strength), none, self.hard, self.slack)
@@ -146,7 +156,7 @@ class _Rounding:
         m = len(self.problem.rows)
         steep = 1e3 * self.problem.value_scale / self.problem.size
         under, over = self._pull(self.problem.value_scale)
-        count = max(4000, 100 * m)
+        count = max(4000, 40 * m)
         for turn in range(12):
             if not self._excess().any():
                 return
@@ -165,8 +175,9 @@ class _Rounding:
         none = np.zeros(m)
         shape = _Shape(none, none, np.where(self.hard, 0.0, self.penalty), self.hard, self.slack)
         for _ in range(4):
-            missing = max(self.bound - self.result().primal, 0.0)
-            who = np.flatnonzero(self.margin <= missing)
+            # A move gains at most what the slack of the rows is priced at, less its margin.
+            room = float(self.duals @ np.maximum(self.problem.limit - self.used, 0.0))
+            who = np.flatnonzero(self.margin <= max(room, self.width))
             who = who[np.argsort(self.margin[who], kind="stable")]
             window = np.inf if (~self.hard).any() else 0.0
             if self._sweep(who, self.problem.arrays.value, window, shape) == 0:

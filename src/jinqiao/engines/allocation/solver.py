@@ -37,6 +37,9 @@ _WIDE = (1.0, 0.3, 0.1, 0.03)
 _FULL = (0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 """Smoothing, in units of a customer's mean best value."""
 
+_TRIES, _SHAKES = 4, 20
+"""Roundings at most once there is a plan; further ones, shaken, while there is none."""
+
 Floats = NDArray[np.float64]
 
 
@@ -128,6 +131,7 @@ class _Search:
         duals = np.zeros(len(self.problem.rows)) if warm is None else warm
         for mu in _WIDE if warm is None else ():
             duals = self._narrow(duals, sample, mu * scale, 1e-3).duals
+        tries = 0
         for mu in _FULL:
             point = self._narrow(duals, everyone, mu * scale, 0.05)
             duals = point.duals
@@ -135,8 +139,12 @@ class _Search:
             if point.loss > 0.25 * self.gap_target * self._size() and mu > _FULL[-1]:
                 continue
             self._round(duals, rng)
-            if self.best is not None and self._gap() <= self.gap_target:
+            tries += 1
+            if self._gap() <= self.gap_target or (self.best is not None and tries >= _TRIES):
                 return
+        for shake in range(1, _SHAKES + 1):
+            if self.best is None:
+                self._round(duals, rng, 0.05 * shake)
         self._refuse_if_infeasible()
 
     def _narrow(self, duals: Floats, who: NDArray[np.int64], mu: float, part: float) -> Point:
@@ -151,8 +159,8 @@ class _Search:
         if self.bound < self._lowest():
             self._refuse_if_infeasible()
 
-    def _round(self, duals: Floats, rng: np.random.Generator) -> None:
-        new = round_plan(self.problem, duals, self.bound, rng)
+    def _round(self, duals: Floats, rng: np.random.Generator, jitter: float = 0.0) -> None:
+        new = round_plan(self.problem, duals, rng, jitter)
         if new.excess > 0:
             return
         if self.best is None or new.primal > self.best.primal:
