@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,14 @@ from jinqiao.domain.consent import Purpose
 from jinqiao.domain.shelf import Versions
 from jinqiao.domain.time import DAY_US, from_us, local_date
 from jinqiao.errors import InputError, NotFound
-from jinqiao.flow.plan import Planned, average_click, plan_pairs, solve_plan, visits_a_day
+from jinqiao.flow.plan import (
+    Planned,
+    PlanPairs,
+    average_click,
+    plan_pairs,
+    solve_plan,
+    visits_a_day,
+)
 from jinqiao.flow.wiring import Engine, Progress, nothing_to_say
 from jinqiao.match import PriceTables
 from jinqiao.shelf import Schedules, Serving, Settings, Worths
@@ -31,8 +39,8 @@ if TYPE_CHECKING:
     from jinqiao.settlement import Settled
 
 __all__ = [
-    "Day", "build_profiles", "close", "daily", "drain_outcomes", "make_serving", "publish",
-    "read_model", "train_chain",
+    "Day", "Prepared", "build_profiles", "close", "daily", "drain_outcomes", "make_serving",
+    "prepare", "publish", "read_model", "replan", "train_chain", "with_plan",
 ]  # fmt: skip
 
 CLICKS_MIN = 200
@@ -69,29 +77,65 @@ def daily(
     cut short goes on where it stopped. Raises NotFound when no institution was applied.
     """
     as_of = engine.clock() if as_of_us is None else as_of_us
-    drain_outcomes(engine)
-    progress("profiles", 0.05)
-    profiles = build_profiles(engine, as_of)
-    progress("models", 0.30)
-    model = train_chain(engine, as_of, seed=seed) if train else read_model(engine)
-    progress("shelf", 0.60)
-    serving, catalog = make_serving(engine, profiles, model, as_of_us=as_of, seed=seed)
+    ready = prepare(engine, as_of, seed=seed, train=train, progress=progress)
     progress("plan", 0.70)
-    visits = visits_a_day(profiles, engine.settings.plan)
-    scored = plan_pairs(serving, as_of, visits)
-    with engine.records.reading() as tx:
-        limits = catalogs.limit_rows(tx, catalog, as_of)
-    planned = solve_plan(
-        scored, serving, catalog, limits, engine.settings.plan, at_us=as_of, seed=seed,
-        zone=engine.settings.marketplace.zone,
-    )  # fmt: skip
+    planned = replan(engine, ready, as_of, seed=seed)
     progress("publish", 0.85)
-    serving = with_plan(serving, planned)
-    snapshot = publish(engine, serving, planned, model)
+    serving = with_plan(ready.serving, planned)
+    snapshot = publish(engine, serving, planned, ready.model)
     progress("settle", 0.95)
     settled = close(engine, as_of)
     progress("done", 1.0)
-    return Day(as_of, profiles.num_rows, serving, planned, model, snapshot, settled, planned.notes)
+    customers = serving.profiles.num_rows
+    return Day(as_of, customers, serving, planned, ready.model, snapshot, settled, planned.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Profiles scored by a model, at free prices: all of a plan but the limits."""
+
+    serving: Serving
+    catalog: Catalog
+    model: ChainModel | None
+    scored: PlanPairs
+
+
+def prepare(
+    engine: Engine,
+    as_of_us: int,
+    *,
+    seed: int = 0,
+    train: bool = True,
+    progress: Progress = nothing_to_say,
+) -> Prepared:
+    """Return every allowed pair scored as of an instant: resolve, build, score."""
+    drain_outcomes(engine)
+    progress("profiles", 0.05)
+    profiles = build_profiles(engine, as_of_us)
+    progress("models", 0.30)
+    model = train_chain(engine, as_of_us, seed=seed) if train else read_model(engine)
+    progress("scores", 0.55)
+    serving, catalog = make_serving(engine, profiles, model, as_of_us=as_of_us, seed=seed)
+    scored = plan_pairs(serving, as_of_us, visits_a_day(profiles, engine.settings.plan))
+    return Prepared(serving, catalog, model, scored)
+
+
+def replan(
+    engine: Engine,
+    ready: Prepared,
+    at_us: int,
+    *,
+    seed: int = 0,
+    days: float | None = None,
+    warm: Mapping[str, float] | None = None,
+) -> Planned:
+    """Return the plan of scored pairs under what is left of every limit at an instant."""
+    with engine.records.reading() as tx:
+        limits = catalogs.limit_rows(tx, ready.catalog, at_us)
+    return solve_plan(
+        ready.scored, ready.serving, ready.catalog, limits, engine.settings.plan,
+        at_us=at_us, seed=seed, days=days, warm=warm, zone=engine.settings.marketplace.zone,
+    )  # fmt: skip
 
 
 def drain_outcomes(engine: Engine) -> int:
@@ -190,8 +234,10 @@ def _clicks_known(engine: Engine, as_of_us: int) -> int:
 
 def _model_key(engine: Engine, as_of_us: int, seed: int, moments: list[int]) -> str:
     found = engine.lake.query(
-        "select (select count(*) from decisions where received_at <= make_timestamp($as_of_us)) as d,"
-        " (select count(*) from outcomes where received_at <= make_timestamp($as_of_us)) as o",
+        "select (select count(*) from decisions"
+        " where received_at <= make_timestamp($as_of_us)) as d,"
+        " (select count(*) from outcomes"
+        " where received_at <= make_timestamp($as_of_us)) as o",
         as_of_us=as_of_us,
     ).to_pylist()[0]
     parts = (engine.dictionary.version, as_of_us, seed, moments, found["d"], found["o"])
@@ -323,9 +369,7 @@ def with_plan(serving: Serving, planned: Planned) -> Serving:
     return replace(serving, prices=match.prices(planned.plan), versions=versions)
 
 
-def publish(
-    engine: Engine, serving: Serving, planned: Planned, model: ChainModel | None
-) -> Path:
+def publish(engine: Engine, serving: Serving, planned: Planned, model: ChainModel | None) -> Path:
     """Write the snapshot, hold it against its own self-test, and make it the current one.
 
     Raises Unavailable when the self-test fails; the old snapshot then stays current.
@@ -357,22 +401,19 @@ def close(engine: Engine, as_of_us: int) -> Settled:
     """Expire holds that have passed and settle every application that changed."""
     from jinqiao import conversion, settlement
 
+    here = engine.settings.marketplace.zone
+    zones = {i.institution_id: i.zone for i in engine.catalog(as_of_us).institutions}
     with engine.writing(durable=True) as tx:
         conversion.expire(tx, now_us=as_of_us)
         catalogs.expire(tx, as_of_us)
         changed = conversion.unsettled(tx)
-        zones: dict[str, str] = {}
 
         def terms(product_id: str, version: int) -> settlement.PayoutTerms:
             product = catalogs.product_version(tx, product_id, version)
-            zone = zones.setdefault(product.institution_id, _zone(engine, product.institution_id))
+            zone = zones.get(product.institution_id, here)
             return settlement.PayoutTerms(product.payout, product.currency, zone)
 
         settled = settlement.settle(tx, changed, as_of_us=as_of_us, terms=terms)
         conversion.mark_settled(tx, settled.settled)
     return settled
 
-
-def _zone(engine: Engine, institution_id: str) -> str:
-    house = engine.catalog().institution(institution_id)
-    return house.zone if house else engine.settings.marketplace.zone

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "apply_catalog", "door", "link_identifiers", "publish_consent_texts",
-    "receive_consents", "receive_file", "receive_messages", "receive_table", "replay_rejects",
+    "receive_consents", "receive_file", "receive_identifiers", "receive_messages", "receive_table", "replay_rejects",
     "subjects_of",
 ]  # fmt: skip
 
@@ -93,7 +93,7 @@ def receive_messages(
 ) -> Received:
     """Return what became of a ``/v1/batch`` body or of messages; identifiers said to belong
     together are linked. ``batch_id`` "" is the digest of the content, so a retry changes nothing.
-    """  # noqa: D205
+    """
     from jinqiao import events
 
     name = batch_id or _digest(body)
@@ -145,9 +145,7 @@ def link_identifiers(engine: Engine, links: Sequence[Any]) -> int:
         return 0
 
     def step(tx: Any) -> int:
-        return len(
-            customer.link(tx, links, now_us=engine.clock(), rng=_rng(), vault=engine.vault)
-        )
+        return len(customer.link(tx, links, now_us=engine.clock(), rng=_rng(), vault=engine.vault))
 
     made = engine.write(step)
     assert isinstance(made, int)
@@ -165,7 +163,7 @@ def publish_consent_texts(engine: Engine) -> None:
 def receive_consents(engine: Engine, table: pa.Table) -> int:
     """Record grants and withdrawals in bulk (user_id in place of the subject); return how many
     were new.
-    """  # noqa: D205
+    """
     from jinqiao import customer
 
     users = table["user_id"].combine_chunks()
@@ -173,6 +171,20 @@ def receive_consents(engine: Engine, table: pa.Table) -> int:
     rows = rows.append_column("subject_id", subjects_of(engine, users))
     with engine.writing() as tx:
         return customer.record_consents_table(tx, rows)
+
+
+def receive_identifiers(engine: Engine, table: pa.Table) -> int:
+    """Link identifiers (user_id, kind, value) to their customers; return how many merges."""
+    from jinqiao.domain.identity import Identifier, IdentifierLink
+
+    links = [
+        IdentifierLink(Identifier("login", user), Identifier(kind, value), "")
+        for user, kind, value in zip(
+            table["user_id"].to_pylist(), table["kind"].to_pylist(), table["value"].to_pylist(),
+            strict=True,
+        )
+    ]  # fmt: skip
+    return link_identifiers(engine, links)
 
 
 def _digest(body: bytes | Sequence[Mapping[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from jinqiao import catalog as catalogs
 from jinqiao import conversion, customer, shelf
+from jinqiao.catalog.limits import headroom
 from jinqiao.domain.application import Click, Postback
 from jinqiao.domain.catalog import Catalog
 from jinqiao.domain.consent import Purpose
@@ -25,6 +26,7 @@ from jinqiao.domain.ids import keyed_id
 from jinqiao.domain.shelf import Context, Shelf
 from jinqiao.domain.tables import DECISIONS
 from jinqiao.errors import NotFound, Unavailable
+from jinqiao.flow.pacing import Pacer, used_units
 from jinqiao.flow.wiring import Engine
 from jinqiao.shelf import Explainers, Requests, Serving, Shelves
 
@@ -55,6 +57,7 @@ class Live:
         self.serving = serving
         self.catalog = catalog
         self.model = model
+        self.pacer: Pacer | None = None
         self.left: NDArray[np.int64] | None = None
         self.stopped: NDArray[np.bool_] | None = None
         self._pending: list[pa.Table] = []
@@ -70,7 +73,14 @@ class Live:
             limits = catalogs.limit_rows(tx, self.catalog, now)
             off = catalogs.stopped(tx)
         self.left = self._units(limits)
+        if self.pacer is not None:
+            self.serving = self.pacer.serving(self.serving, used_units(limits), now)
         self.stopped = np.array([name in off for name in self.serving.product_ids], np.bool_)
+
+    def used(self, now_us: int) -> dict[str, int]:
+        """Return what is posted or reserved of each limit in its present period."""
+        with self.engine.records.reading() as tx:
+            return used_units(catalogs.limit_rows(tx, self.catalog, now_us))
 
     def _units(self, limits: pa.Table) -> NDArray[np.int64]:
         """Return the units left of each product's tightest limit, (P,); branch limits aside."""
@@ -83,8 +93,10 @@ class Live:
             if line["branch_id"] is not None:
                 continue
             name = line["product_id"]
-            places = of_house.get(line["institution_id"], []) if name is None else [self._place[name]]
-            free = line["left"] - catalogs.headroom(line["limit"])
+            places = (
+                of_house.get(line["institution_id"], []) if name is None else [self._place[name]]
+            )
+            free = line["left"] - headroom(line["limit"])
             for i in places:
                 least = int(self.serving.payout_minor[i]) if line["measure"] == "money" else 1
                 left[i] = min(left[i], free // max(least, 1))
@@ -278,7 +290,7 @@ class Live:
     ) -> conversion.Receipt:
         """Return what became of institutions' reports; units of limits move in the same
         transaction, which is on disk before this returns.
-        """  # noqa: D205
+        """
         return receive_reports(self.engine, postbacks, now_us=now_us)
 
 

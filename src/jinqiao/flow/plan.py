@@ -130,14 +130,12 @@ def plan_pairs(serving: Serving, at_us: int, visits_a_day: NDArray[np.float64]) 
     """Return every allowed pair of a serving with its value, use and cost of one day's showing."""
     found, asked = _found(serving, at_us)
     top = score(serving, asked, found.request, found.product)
-    share = _examination(serving, asked, (found.request, found.product, top.chances[:, 0]))
+    share = _examination(serving, asked, (found.request, found.product))
     customer, product = found.request, found.product
     factor = visits_a_day[customer] * share
     payout, stage = serving.payout_minor[product], serving.paid_stage[product]
     rule = serving.settings
-    own = pair_value(
-        top.chances, top.worth_minor, 0.0, stage, rule.refusal_harm_minor, rule.beta
-    )
+    own = pair_value(top.chances, top.worth_minor, 0.0, stage, rule.refusal_harm_minor, rule.beta)
     pairs = match.Pairs(
         found.start, product.astype(np.int32), top.value_minor * factor,
         use=expected_applications(top.chances) * factor,
@@ -150,11 +148,11 @@ def plan_pairs(serving: Serving, at_us: int, visits_a_day: NDArray[np.float64]) 
 def _examination(
     serving: Serving,
     asked: Requests,
-    pairs: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+    pairs: tuple[NDArray[np.int64], NDArray[np.int32]],
 ) -> float:
     """Return the mean chance of a click over a shelf's positions, beside the top's."""
     slots = serving.settings.slots
-    request, product, click = pairs
+    request, product = pairs
     if serving.chances is None or len(request) == 0:
         return 1.0
     some = np.linspace(0, len(request) - 1, min(len(request), 512)).astype(np.int64)

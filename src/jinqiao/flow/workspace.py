@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from jinqiao.errors import InputError, NotFound
+from jinqiao.flow.access import Keyring
 
 __all__ = ["Workspace", "find_workspace", "init_workspace"]
 
@@ -105,6 +106,7 @@ def init_workspace(root: Path, *, samples: bool = True, jurisdiction: str = "CN"
     for name in _FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "keys").chmod(0o700)
+    Keyring.create(root / "keys")
     templates = resources.files("jinqiao.catalog") / "templates"
     names = ("jurisdictions", "institutions") if samples else ("jurisdictions",)
     with resources.as_file(templates) as folder:

@@ -1,0 +1,295 @@
+"""A generated market played against the product's own path: intake, shelf, click-out, reports.
+
+The clock is the market's. Nothing here reads the market's truth; ``evaluate`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jinqiao import catalog as catalogs
+from jinqiao import customer
+from jinqiao.domain.consent import Purpose
+from jinqiao.domain.time import DAY_US
+from jinqiao.flow import daily, intake
+from jinqiao.flow.live import Live, receive_reports
+from jinqiao.flow.pacing import Pacer
+from jinqiao.flow.plan import Planned
+from jinqiao.flow.wiring import Engine, Progress, nothing_to_say
+
+if TYPE_CHECKING:
+    from jinqiao.synthetic import Life, Market
+
+__all__ = ["Rehearsal", "SimulatedClock", "open_market"]
+
+_TICK_US = DAY_US // 12
+_TICKS = 12
+REBUILD_DAYS = 7
+"""Profiles and models are made anew so often; the plan every day."""
+
+
+class SimulatedClock:
+    """The market's time: moved by the rehearsal, read by the engine."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+@dataclass
+class Rehearsal:
+    """One market, one engine, one history. ``clock`` is the engine's."""
+
+    engine: Engine
+    market: Market
+    life: Life
+    clock: SimulatedClock
+    seed: int
+    customers: dict[str, str] = field(default_factory=dict)
+    plans: list[Planned] = field(default_factory=list)
+    ready: daily.Prepared | None = None
+
+    def day_us(self, day: int) -> int:
+        """Return the instant a market day begins."""
+        return self.market.start_us + day * DAY_US
+
+    def arrive(self, progress: Progress = nothing_to_say) -> None:
+        """Take in institutions, people, consents and the ledger as it stood before day 0."""
+        self.clock.now_us = self.day_us(0) - DAY_US
+        _write_files(self.engine, self.market)
+        intake.apply_catalog(self.engine, author="market")
+        intake.publish_consent_texts(self.engine)
+        blocks = self.market.blocks
+        for place, block in enumerate(blocks):
+            progress(f"block {block}", place / len(blocks))
+            self._arrive_block(block)
+        self._map_customers()
+
+    def _arrive_block(self, block: int) -> None:
+        market, engine = self.market, self.engine
+        begin = self.day_us(0)
+        intake.receive_table(
+            engine, "attributes", market.attributes(block), source="market",
+            batch_id=f"attributes-{block}",
+        )  # fmt: skip
+        intake.receive_table(
+            engine, "transactions", market.transactions(block, None, begin), source="market",
+            batch_id=f"history-{block}",
+        )  # fmt: skip
+        intake.receive_consents(engine, market.consents(block))
+        intake.receive_identifiers(engine, market.identifiers(block))
+
+    def _map_customers(self) -> None:
+        users = pa.concat_arrays(
+            [self.market.users(b)["user_id"].combine_chunks() for b in self.market.blocks]
+        )
+        subjects = intake.subjects_of(self.engine, users)
+        with self.engine.records.reading() as tx:
+            mapped = customer.customer_map(tx)
+        of = dict(
+            zip(mapped["subject_id"].to_pylist(), mapped["customer_id"].to_pylist(), strict=True)
+        )
+        self.customers = {
+            user: of[subject]
+            for user, subject in zip(users.to_pylist(), subjects.to_pylist(), strict=True)
+        }
+
+    def log(self, progress: Progress = nothing_to_say) -> None:
+        """Play the first days under the random policy: every learner starts from this log."""
+        for day in range(self.market.log_days):
+            progress(f"day {day}", day / self.market.log_days)
+            if day % REBUILD_DAYS == 0:
+                self._live = self._unplanned(day)
+            self.play_day(self._live, day, policy="random")
+        self._live.flush()
+
+    def _unplanned(self, day: int) -> Live:
+        """Return a shelf without a model: who may see what, as of a day."""
+        self._week_in(day)
+        at = self.day_us(day)
+        profiles = daily.build_profiles(self.engine, at)
+        serving, catalog = daily.make_serving(
+            self.engine, profiles, None, as_of_us=at, seed=self.seed
+        )
+        return Live(self.engine, serving, catalog)
+
+    def plan(self, day: int, progress: Progress = nothing_to_say) -> Live:
+        """Return the planned shelf of a day: learnt anew each week, solved anew each day."""
+        at = self.day_us(day)
+        self.clock.now_us = at
+        since = day - self.market.log_days
+        if self.ready is None or since % REBUILD_DAYS == 0:
+            self._week_in(day)
+            self._flush()
+            self.ready = daily.prepare(self.engine, at, seed=self.seed, progress=progress)
+        warm = self.plans[-1].duals if self.plans else None
+        planned = daily.replan(
+            self.engine, self.ready, at, seed=self.seed, days=1.0, warm=_same_limits(warm)
+        )
+        self.plans.append(planned)
+        serving = daily.with_plan(self.ready.serving, planned)
+        if since % REBUILD_DAYS == 0:
+            daily.publish(self.engine, serving, planned, self.ready.model)
+        live = Live(self.engine, serving, self.ready.catalog, self.ready.model)
+        live.pacer = Pacer.of(live, planned)
+        self._live = live
+        return live
+
+    def play(self, until_day: int, progress: Progress = nothing_to_say) -> None:
+        """Play days under the plan, from the end of the log."""
+        first = self.market.log_days
+        for day in range(first, until_day):
+            progress(f"day {day}", (day - first) / max(until_day - first, 1))
+            self.play_day(self.plan(day), day, policy="plan")
+            if (day + 1) % REBUILD_DAYS == 0:
+                daily.close(self.engine, self.clock())
+        self._flush()
+
+    def wait(self, days: int, progress: Progress = nothing_to_say) -> None:
+        """Let days pass without new shelves: only reports come in, and the books are closed."""
+        first = (self.clock() - self.market.start_us) // DAY_US
+        for day in range(first, first + days + 1, REBUILD_DAYS):
+            progress(f"day {day}", (day - first) / max(days, 1))
+            self.clock.now_us = self.day_us(day)
+            self.reports()
+            daily.close(self.engine, self.clock())
+            daily.drain_outcomes(self.engine)
+
+    def play_day(self, live: Live, day: int, *, policy: str) -> None:
+        """Play one day's visits in order of time, some hours at once."""
+        consents = self._consents()
+        sessions = self.market.sessions(day)
+        for start, part in _ticks(sessions, self.day_us(day)):
+            self.clock.now_us = start
+            self.reports()
+            live.refresh(start)
+            if part.num_rows:
+                self._serve(live, part, consents, policy)
+        self.clock.now_us = self.day_us(day + 1)
+        self.reports()
+
+    def reports(self) -> None:
+        """Take in every report that has arrived by now."""
+        arrived = self.life.reports(self.clock())
+        if arrived.num_rows:
+            receive_reports(self.engine, arrived)
+
+    def _serve(self, live: Live, sessions: pa.Table, consents: dict[str, str], policy: str) -> None:
+        shelves = live.rank(live.requests(sessions, self.customers, consents), policy=policy)
+        rows = shelves.rows()
+        users = dict(
+            zip(sessions["session_id"].to_pylist(), sessions["user_id"].to_pylist(), strict=True)
+        )
+        user = pa.array([users[s] for s in rows["session_id"].to_pylist()])
+        wanted = ["trace_id", "session_id", "position", "product_id", "occurred_at"]
+        shown = rows.select(wanted).append_column("user_id", user)
+        clicks = self.life.respond(shown)
+        if clicks.num_rows:
+            self._click(live, clicks, rows.append_column("user_id", user))
+
+    def _click(self, live: Live, clicks: pa.Table, rows: pa.Table) -> None:
+        """Send clicks out in time order; those that got a unit go on in the market."""
+        found = clicks.sort_by([("clicked_at", "ascending"), ("trace_id", "ascending")])
+        places = {
+            key: i
+            for i, key in enumerate(
+                zip(rows["trace_id"].to_pylist(), rows["position"].to_pylist(), strict=True)
+            )
+        }
+        keys = zip(found["trace_id"].to_pylist(), found["position"].to_pylist(), strict=True)
+        at = pa.array([places[key] for key in keys])
+        told = rows.take(at)
+        asked = told.select(
+            ["trace_id", "position", "product_id", "product_version", "customer_id"]
+        ).to_pylist()
+        times = found["clicked_at"].cast(pa.int64()).to_pylist()
+        outs = live.click_out_many(
+            [{**one, "clicked_us": us} for one, us in zip(asked, times, strict=True)]
+        )
+        taken = np.array([out.decision.allowed for out in outs])
+        ids = pa.array([out.click.click_id for out in outs])
+        accepted = pa.table(
+            {
+                "click_id": ids,
+                "trace_id": told["trace_id"],
+                "position": told["position"],
+                "product_id": told["product_id"],
+                "user_id": told["user_id"],
+                "clicked_at": found["clicked_at"],
+            }
+        ).filter(pa.array(taken))
+        self.life.accept(accepted)
+
+    def _consents(self) -> dict[str, str]:
+        with self.engine.records.reading() as tx:
+            state = customer.consent_state(tx, self.clock())
+        mine = pc.and_(pc.equal(state["purpose"], Purpose.PERSONALISE.value), state["granted"])
+        state = state.filter(mine)
+        return dict(
+            zip(state["customer_id"].to_pylist(), state["consent_version"].to_pylist(), strict=True)
+        )
+
+    def _week_in(self, day: int) -> None:
+        """Take in the week's ledger and events, all of which arrived before the day begins."""
+        self.clock.now_us = self.day_us(day)
+        first = max(day - REBUILD_DAYS, 0)
+        if day == 0:
+            return
+        for block in self.market.blocks:
+            rows = self.market.transactions(block, self.day_us(first), self.day_us(day))
+            intake.receive_table(
+                self.engine, "transactions", rows, source="market", batch_id=f"week-{day}-{block}"
+            )
+        events = pa.concat_tables([self.market.behaviour(d) for d in range(first, day)])
+        intake.receive_table(
+            self.engine, "behaviour", events, source="market", batch_id=f"behaviour-{day}"
+        )
+        self._flush()
+        daily.drain_outcomes(self.engine)
+
+    def _flush(self) -> None:
+        live = getattr(self, "_live", None)
+        if live is not None:
+            live.flush()
+
+
+def open_market(
+    engine: Engine, market: Market, clock: SimulatedClock, *, seed: int = 1
+) -> Rehearsal:
+    """Return a rehearsal of a market on an engine whose clock is ``clock``."""
+    return Rehearsal(engine, market, market.life(), clock, seed)
+
+
+def _write_files(engine: Engine, market: Market) -> None:
+    for stem, record in market.institution_files().items():
+        path = engine.workspace.institutions / f"{stem}.yaml"
+        path.write_text(catalogs.write_text(record), encoding="utf-8")
+
+
+def _ticks(sessions: pa.Table, begin_us: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the start of each stretch of a day and the sessions in it, in time order."""
+    ordered = sessions.sort_by([("occurred_at", "ascending"), ("session_id", "ascending")])
+    at = ordered["occurred_at"].cast(pa.int64()).to_numpy()
+    edges = np.searchsorted(at, begin_us + np.arange(_TICKS + 1) * _TICK_US)
+    edges[0], edges[-1] = 0, len(at)
+    for tick in range(_TICKS):
+        first, last = int(edges[tick]), int(edges[tick + 1])
+        yield begin_us + tick * _TICK_US, ordered.slice(first, last - first)
+
+
+def _same_limits(duals: Any) -> dict[str, float] | None:
+    """Return yesterday's prices under today's names: a row's name ends with its period."""
+    if duals is None:
+        return None
+    return {name: price for name, price in duals.items() if "@" not in name or "@total" in name}
+
+
+Report = Callable[[str, float], None]
