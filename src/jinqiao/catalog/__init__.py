@@ -19,6 +19,7 @@ from jinqiao.catalog.left import (
     over_delivered_units,
     unequal,
 )
+from jinqiao.catalog.limits import headroom
 from jinqiao.catalog.table import offered, product_table, schedule_mask
 from jinqiao.catalog.units import Reservation, expire, move, post, reserve, reserve_many, void
 from jinqiao.catalog.versions import (
@@ -47,6 +48,7 @@ __all__ = [
     "exceptions",
     "expire",
     "explain_eligibility",
+    "headroom",
     "history",
     "limit_rows",
     "load",

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from jinqiao.catalog.node import Node
+from jinqiao.catalog.node import MAX_FAULTS, Node
 from jinqiao.domain.fault import Fault
 
 __all__ = ["MAX_WHOLE", "Fields", "Place", "near"]
@@ -35,6 +35,8 @@ class Place:
 
     def fault(self, path: str, message: str, fix: str = "") -> None:
         """Add a fault at a field, or at the nearest field above it that stands in the file."""
+        if len(self.faults) >= MAX_FAULTS:
+            return
         line, column = self.where(path)
         self.faults.append(Fault(self.file, line, column, path, message, fix))
 
@@ -114,12 +116,12 @@ class Fields:
             self.asked.append(key)
             return "", ""
         part = self.part(key)
-        if not self.has(key):
+        if not self.has(key) or not part.nodes:
             return "", ""
         pair = part.text("zh"), part.text("en")
         part.close()
         for language, text in zip(("zh", "en"), pair, strict=True):
-            if not text and part.has(language):
+            if not text and part.has(language) and (needed or any(pair)):
                 part.fault(language, f"{language} is empty", "write it")
         return pair
 

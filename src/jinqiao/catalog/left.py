@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.catalog.book import POSTED, RESERVED
-from jinqiao.catalog.limits import LimitTerms, headroom, limit_terms
+from jinqiao.catalog.limits import LimitTerms, limit_terms
 from jinqiao.domain.catalog import Catalog, Measure
 from jinqiao.domain.tables import LIMITS
 from jinqiao.domain.time import period_key
@@ -36,7 +36,7 @@ class OverDelivered:
 def limit_rows(tx: Tx, catalog: Catalog, now_us: int) -> pa.Table:
     """Return every limit in the period ``now_us`` falls in, as LIMITS, in catalog order.
 
-    ``left`` is what can still be reserved: the limit less what is posted, reserved and kept back.
+    ``left`` is the limit less what is posted and reserved; of it, ``headroom`` is never reserved.
     """
     import pyarrow as pa
 
@@ -112,7 +112,7 @@ def _row(one: LimitTerms, key: str, counter: Row | None) -> dict[str, Any]:
         "limit": at_most,
         "posted": posted,
         "reserved": reserved,
-        "left": max(at_most - headroom(at_most) - posted - reserved, 0),
+        "left": max(at_most - posted - reserved, 0),
     }
 
 

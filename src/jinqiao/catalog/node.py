@@ -15,11 +15,25 @@ from typing import Any
 
 from jinqiao.domain.fault import Fault
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "node_of", "parse", "plain"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_FAULTS",
+    "MAX_LINE",
+    "MAX_NODES",
+    "Node",
+    "node_of",
+    "parse",
+    "plain",
+]
 
 MAX_BYTES = 1 << 20
+MAX_LINE = 10_000
+"""Longest line: the parser's time for one long word grows with its square."""
 MAX_DEPTH = 16
-MAX_NODES = 50_000
+MAX_NODES = 20_000
+MAX_FAULTS = 200
+"""Most faults told of one file; after so many it is another kind of file."""
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?")
@@ -55,6 +69,11 @@ def parse(text: str | bytes, file: str) -> tuple[Node | None, tuple[Fault, ...]]
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             return None, (Fault(file, line, 1, "", "not UTF-8 text", "save it as UTF-8"),)
+    long = re.search(rf"[^\n]{{{MAX_LINE + 1}}}", text)
+    if long:
+        line = text.count("\n", 0, long.start()) + 1
+        said = f"a line longer than {MAX_LINE} characters"
+        return None, (Fault(file, line, 1, "", said, "break it"),)
     return _built(text, file)
 
 
@@ -165,18 +184,20 @@ class _Builder:
         elif isinstance(node.value, dict | list):
             return self._stop(event, "a key that is not a word", "write key: value")
         else:
-            self._key(parent, node)
             waiting.append(node)
+            return self._key(parent, node)
         return False
 
-    def _key(self, parent: Node, key: Node) -> None:
+    def _key(self, parent: Node, key: Node) -> bool:
         if key.text in parent.keys:
             line = parent.keys[key.text][0]
             self.faults.append(
                 Fault(self.file, key.line, key.column, key.text[:80],
                       f"{key.text[:80]} is written twice (first on line {line})", "keep one")
             )  # fmt: skip
+            return len(self.faults) > MAX_FAULTS
         parent.keys[key.text] = (key.line, key.column)
+        return False
 
     def _stop(self, event: Any, message: str, fix: str) -> bool:
         mark = event.start_mark
