@@ -266,16 +266,22 @@ class ContextColumns:
         columns = [
             np.floor(hour), np.sin(hour * np.pi / 12), np.cos(hour * np.pi / 12),
             weekday, weekday >= 5, (next_month - days).astype(np.int64) - 1,
-            _is(self.source, "bought"),
-            *(_is(self.channel, name) for name in _CHANNELS),
-            *(_is(self.scene, name) for name in _SCENES),
+            *_each(self.source, ("bought",)), *_each(self.channel, _CHANNELS),
+            *_each(self.scene, _SCENES),
             place, place == 2, place == 3, place >= 4,
         ]  # fmt: skip
         return np.column_stack(columns).astype(np.float32)
 
 
-def _is(column: pa.Array, value: str) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False))
+def _each(column: pa.Array, names: tuple[str, ...]) -> list[NDArray[np.bool_]]:
+    """Return, per name, where a text column says it; unknown says none."""
+    coded = column.dictionary_encode()
+    place = {value: i for i, value in enumerate(coded.dictionary.to_pylist())}
+    if coded.null_count:
+        code = np.array([-1 if i is None else i for i in coded.indices.to_pylist()])
+    else:
+        code = coded.indices.to_numpy()
+    return [code == place.get(name, -2) for name in names]
 
 
 def pair_columns(

@@ -40,7 +40,8 @@ class Scaling:
         z -= self.mean[part]
         z /= self.sd[part]
         np.clip(z, -_MAX_Z, _MAX_Z, out=z)
-        return np.asarray(np.nan_to_num(z, copy=False, nan=0.0))
+        z[np.isnan(z)] = 0.0
+        return z
 
 
 @dataclass(frozen=True, slots=True)

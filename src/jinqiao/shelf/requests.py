@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ class Requests:
     def __len__(self) -> int:
         return len(self.customer)
 
-    @property
+    @cached_property
     def personalised(self) -> NDArray[np.bool_]:
         """Whether each request may use a profile, (r,) bool."""
         agreed = ~np.asarray(self.consent_version.is_null().to_numpy(zero_copy_only=False))
