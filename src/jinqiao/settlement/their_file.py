@@ -62,7 +62,7 @@ def read_rows(
     rows = _rows_of_file(Path(theirs)) if isinstance(theirs, Path | str) else list(theirs)
     if not rows:
         return [], []
-    names = _columns(rows[0], record)
+    names = _columns(dict.fromkeys(str(name) for row in rows for name in row), record)
     good: list[TheirRow] = []
     bad: list[BadRow] = []
     for number, row in enumerate(rows, start=1):
@@ -109,10 +109,13 @@ def _text(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _columns(row: Mapping[str, Any], record: str) -> dict[str, str]:
+def _columns(given: Iterable[str], record: str) -> dict[str, str]:
     """Return our name → their name for the columns they have."""
     found = {
-        ours: theirs for ours, known in _NAMES.items() for theirs in row if theirs.strip() in known
+        ours: theirs
+        for theirs in given
+        for ours, known in _NAMES.items()
+        if theirs.strip() in known
     }
     for either in (("application_id", "click_id"), ("amount", "amount_minor")):
         if not any(name in found for name in either):
