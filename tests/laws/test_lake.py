@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from jinqiao.domain.tables import ATTRIBUTES, CUSTOMER_MAP, DECISIONS, LAKE_TABLES
 from jinqiao.domain.time import DAY_US
-from jinqiao.errors import SchemaError, StoreError
+from jinqiao.errors import JinqiaoError, SchemaError, StoreError
 from jinqiao.store.arrow import arrow_schema
 from jinqiao.store.base import Appended, Lake
 from jinqiao.store.lake import open_lake
@@ -216,12 +216,37 @@ def test_a_batch_that_does_not_fit_is_refused(
 def test_wrong_questions_are_named(lake: Lake) -> None:
     """A table that is not of the lake, broken SQL and a caller's variable are refused."""
     secret = pa.table({"a": [1]})
-    for sql in ("SELECT * FROM nowhere", "SELEC 1", "SELECT * FROM secret"):
+    for sql in (
+        "SELECT * FROM nowhere", "SELEC 1", "SELECT * FROM secret", "SELECT nothing FROM behaviour",
+        "CREATE TABLE x AS SELECT 1", "SELECT 1; SELECT 2", "SET threads = 1", "",
+    ):  # fmt: skip
         with pytest.raises(SchemaError):
             lake.query(sql)
     assert secret.num_rows == 1
     with pytest.raises(StoreError):
         lake.append(CUSTOMER_MAP, arrow_schema(CUSTOMER_MAP).empty_table(), batch_id="1")
+
+
+def test_a_query_reads_nothing_outside_the_lake(lake: Lake, tmp_path: Path) -> None:
+    """A query opens no file but the lake's own, and writes none."""
+    (tmp_path / "other.csv").write_text("a\n1\n")
+    for sql in (
+        f"SELECT * FROM read_csv('{tmp_path}/other.csv')",
+        f"SELECT * FROM read_text('{tmp_path}/lake/../other.csv')",
+        f"COPY (SELECT 1) TO '{tmp_path}/lake/out.csv'",
+    ):
+        with pytest.raises(JinqiaoError):
+            lake.query(sql)
+    assert not list(tmp_path.glob("**/out.csv"))
+
+
+def test_what_does_not_fit_the_memory_is_spilled(tmp_path: Path) -> None:
+    """A query larger than its memory limit goes through the disk and gives the same answer."""
+    sql = "SELECT count(*) AS n FROM (SELECT DISTINCT md5(i::VARCHAR) FROM range(600000) AS t(i))"
+    with closing(open_lake(tmp_path / "it's a lake", memory_limit_mb=48, threads=1)) as lake:
+        lake.append(ATTRIBUTES, attributes(row(1)), batch_id="1")
+        assert lake.query(sql).to_pylist() == [{"n": 600_000}]
+        assert len(kept(lake)) == 1
 
 
 def test_feature_snapshots_are_kept_by_as_of_and_version(lake: Lake) -> None:

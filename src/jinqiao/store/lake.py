@@ -48,9 +48,8 @@ def open_lake(
     ``durable`` waits for the disk before an append returns; without it a batch still survives the
     death of the process, but not of the machine.
     """
-    return ParquetLake(
-        Path(root), LakeSql(memory_limit_mb=memory_limit_mb, threads=threads), durable=durable
-    )
+    sql = LakeSql(Path(root), memory_limit_mb=memory_limit_mb, threads=threads)
+    return ParquetLake(Path(root), sql, durable=durable)
 
 
 class ParquetLake:

@@ -22,7 +22,7 @@ from jinqiao.store.arrow import empty_select
 from jinqiao.store.base import Appended
 from jinqiao.store.keys import Digests, KeyIndex
 from jinqiao.store.manifest import File, Manifest
-from jinqiao.store.sql import LakeSql
+from jinqiao.store.sql import LakeSql, quoted
 
 __all__ = ["LakeTable"]
 
@@ -37,7 +37,7 @@ class LakeTable:
 
     def __init__(self, root: Path, schema: TableSchema, sql: LakeSql, *, durable: bool) -> None:
         self.schema = schema
-        self.folder = root / schema.name
+        self.folder = root.resolve() / schema.name
         self.folder.mkdir(exist_ok=True)
         self._sql = sql
         self._manifest = Manifest(self.folder, durable=durable)
@@ -200,7 +200,7 @@ class LakeTable:
         return len(self._paths) - 1
 
     def _scan(self, paths: Iterable[str]) -> str:
-        names = ", ".join(_quoted(str(self.folder / path)) for path in paths)
+        names = ", ".join(quoted(str(self.folder / path)) for path in paths)
         return f"read_parquet([{names}], hive_partitioning = false)"
 
     def _dataset(self, paths: Iterable[str]) -> ds.Dataset:
@@ -223,10 +223,6 @@ def _keys(
 ) -> Iterator[tuple[object, ...]]:
     chosen = batch.select(list(schema.key)).take(pa.array(places))
     return zip(*(chosen[name].to_pylist() for name in schema.key), strict=True)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _sync(path: Path) -> None:

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from jinqiao.errors import SchemaError, StoreError, Unavailable
 
-__all__ = ["LakeSql"]
+__all__ = ["LakeSql", "quoted"]
 
 _SETTINGS = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET python_enable_replacements = false",  # a query sees no variable of its caller
-    "SET preserve_insertion_order = true",
     "SET GLOBAL TimeZone = 'UTC'",
 )
+_LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
 class LakeSql:
-    """One in-memory DuckDB; ``query`` and ``reader`` are safe to call from several threads."""
+    """One in-memory DuckDB; ``query`` and ``reader`` are safe to call from several threads.
 
-    def __init__(self, *, memory_limit_mb: int = 2048, threads: int | None = None) -> None:
+    A query is one SELECT over views and named inputs. It reads files below ``folder`` and nothing
+    else; what does not fit ``memory_limit_mb`` is spilled to the system's temporary folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        memory_limit_mb: int = 2048,
+        threads: int | None = None,
+    ) -> None:
         import duckdb
 
         self._duckdb = duckdb
         config = {
             "memory_limit": f"{memory_limit_mb}MB",
             "threads": threads or max(os.cpu_count() or 1, 1),
+            "temp_directory": str(Path(tempfile.gettempdir()) / f"jinqiao-{os.getpid()}"),
         }
         self._connection = duckdb.connect(":memory:", config=config)
-        for setting in _SETTINGS:
+        allowed = [] if folder is None else [f"{folder.resolve()}/"]
+        folders = f"SET allowed_directories = [{', '.join(map(quoted, allowed))}]"
+        for setting in (*_SETTINGS, folders, *_LOCKS):
             self._connection.execute(setting)
 
     def define(self, statement: str) -> None:
@@ -51,7 +66,7 @@ class LakeSql:
         with self._translated():
             cursor = self._cursor(inputs)
             try:
-                return _relation(cursor, sql, params).to_arrow_table()
+                return self._relation(cursor, sql, params).to_arrow_table()
             finally:
                 cursor.close()
 
@@ -66,7 +81,7 @@ class LakeSql:
         with self._translated():
             cursor = self._cursor(inputs)
             try:
-                for batch in _relation(cursor, sql, params).to_arrow_reader(batch_rows):
+                for batch in self._relation(cursor, sql, params).to_arrow_reader(batch_rows):
                     for start in range(0, batch.num_rows, batch_rows):
                         yield batch.slice(start, batch_rows)
             finally:
@@ -82,6 +97,13 @@ class LakeSql:
             cursor.register(name, table)
         return cursor
 
+    def _relation(self, cursor: Any, sql: str, params: Mapping[str, object]) -> Any:
+        statements = cursor.extract_statements(sql)
+        select = self._duckdb.StatementType.SELECT
+        if len(statements) != 1 or statements[0].type != select:
+            raise SchemaError("a query is one SELECT", field="sql")
+        return cursor.sql(sql, params=dict(params)) if params else cursor.sql(sql)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         errors = self._duckdb
@@ -95,8 +117,6 @@ class LakeSql:
             raise StoreError(f"the query failed: {e}") from e
 
 
-def _relation(cursor: Any, sql: str, params: Mapping[str, object]) -> Any:
-    relation = cursor.sql(sql, params=dict(params)) if params else cursor.sql(sql)
-    if relation is None:
-        raise StoreError("the statement returns no rows", fix="write a select")
-    return relation
+def quoted(text: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
