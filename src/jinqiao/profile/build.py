@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.domain.consent import Purpose
@@ -77,6 +78,7 @@ def build(
     return _typed(found, features, unknown)
 
 
+@cache
 def plan(names: tuple[str, ...]) -> tuple[CheckedQuery, tuple[Definition, ...]]:
     """Return the checked query that computes some features, and the definitions it takes."""
     chosen = definitions().closure(names)

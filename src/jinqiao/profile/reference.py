@@ -90,5 +90,6 @@ Every expression, and the whole query made of them, passes `jinqiao.engines.sql.
 Apache Spark answer it alike. Aggregates: {aggregates}, each with `filter (where …)`.
 Casts: {types}, to `bigint` only around `floor`, `ceil` or `round`. Division by anything but a
 literal needs `nullif(…, 0)`; logarithms are `ln` and `log2`; `arg_max` needs
-`filter (where value is not null)`. Refused: clocks, random numbers, quantiles, modes, text functions, date differences, `limit`.
+`filter (where value is not null)`. Refused: clocks, random numbers, quantiles, modes, text
+functions, date differences, `limit`.
 """

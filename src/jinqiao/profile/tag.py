@@ -57,7 +57,7 @@ def save_tag(tx: Tx, tag: Tag, *, author: str, now_us: int) -> Tag:
     last = _versions(tx, tag.name)[:1]
     if last and last[0]["retired_at"] is None and _tag(last[0]) == _numbered(tag, last[0]):
         return _tag(last[0])
-    version = 1 + max((row["version"] for row in last), default=0)
+    version = 1 + (_tag(last[0]).version if last else 0)
     row = {
         "name": tag.name, "version": version, "kind": tag.kind, "zh": tag.zh, "en": tag.en,
         "rule": tag.rule, "author": author, "created_at": now_us, "retired_at": None,
@@ -157,5 +157,5 @@ def _numbered(tag: Tag, row: Mapping[str, object]) -> Tag:
 
 
 def _tag(row: Mapping[str, object]) -> Tag:
-    texts = (str(row[field]) for field in ("name", "zh", "en", "rule", "kind"))
-    return Tag(*texts, version=int(str(row["version"])))
+    name, zh, en, rule, kind = (str(row[f]) for f in ("name", "zh", "en", "rule", "kind"))
+    return Tag(name, zh, en, rule, kind, int(str(row["version"])))

@@ -144,8 +144,8 @@ def _arg_max(node: Any, record: str) -> None:
 
 
 def _log(node: Any, record: str) -> None:
-    base = node.this if node.expression is not None else None
-    if type(base).__name__ != "Literal" or str(base.this) != "2":
+    base: Any = node.this
+    if node.expression is None or type(base).__name__ != "Literal" or str(base.this) != "2":
         raise _fault("log has another base on each engine", node, record, "write ln(x) or log2(x)")
 
 
