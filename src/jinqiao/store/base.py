@@ -88,6 +88,10 @@ class Lake(Protocol):
         """Return every as-of (µs) kept for a version, ascending."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
 
 class Tx(Protocol):
     """One transaction over the records tables (``store.schema``). Names are table and column names.
@@ -174,6 +178,10 @@ class Records(Protocol):
         """Bring the schema to the newest revision and return it."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
 
 def run_again(
     records: Records, work: Callable[[Tx], T], *, durable: bool = False, attempts: int = 20
@@ -214,6 +222,10 @@ class SnapshotStore(Protocol):
         """Return the current snapshot directory after verifying its manifest, or None."""
         ...
 
+    def current_version(self) -> str | None:
+        """Return the name of the current version, unverified: cheap enough to ask every second."""
+        ...
+
     def version(self, version: str) -> Path | None:
-        """Return a kept version's directory, or None."""
+        """Return a kept version's directory after verifying it, or None."""
         ...
