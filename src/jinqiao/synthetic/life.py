@@ -73,6 +73,7 @@ class _Drawn:
     at_us: int
     chances: tuple[float, float, float]
     value: float
+    shown_us: int
 
 
 class Life:
@@ -156,6 +157,7 @@ class Life:
                 int(m.visit[r]), int(person[i]), int(product[i]), int(m.clicked_us[r]),
                 (float(chances[i, 1]), float(chances[i, 2]), float(chances[i, 3])),
                 float(value[i] / chances[i, 0]),
+                int(m.at_us[r]),
             )  # fmt: skip
         return hit
 
@@ -209,7 +211,7 @@ class Life:
         person = np.array([d.person for d in found])
         kind = goods.kind[accepted.product]
         did = fates.applied < _NEVER
-        np.maximum.at(self._applied, (person[did], kind[did]), fates.applied[did])
+        np.maximum.at(self._applied, (person[did], kind[did]), accepted.at_us[did])
         np.minimum.at(self._active, (person, kind), fates.active)
         self._pending.append(
             reports_of(

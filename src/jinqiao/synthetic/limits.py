@@ -6,7 +6,7 @@ market's size; so people never depend on limits, nor limits on which people are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -76,13 +76,29 @@ def weekly_demand(
     )
     dense = np.full(mask.shape, -np.inf)
     dense[row, product] = value
-    best = np.argsort(-dense, axis=1)[:, : spec.slots]
     use = np.zeros(mask.shape)
     use[row, product] = chances[:, 0] * chances[:, 1]
-    sent = use[np.arange(n)[:, None], best] * POSITION[: spec.slots]
-    sent *= np.isfinite(dense[np.arange(n)[:, None], best]) * people.visits[:, None]
-    total = np.bincount(best.ravel(), sent.ravel(), minlength=len(goods))
+    total = np.zeros(len(goods))
+    for place, best in enumerate(_best_shelves(dense, goods.kind, spec.slots)):
+        here = best >= 0
+        sent = use[np.flatnonzero(here), best[here]] * POSITION[place] * people.visits[here]
+        total += np.bincount(best[here], sent, minlength=len(goods))
     return np.asarray(total * spec.visits_per_week / n)
+
+
+def _best_shelves(
+    value: NDArray[np.float64], kind: NDArray[np.int64], slots: int
+) -> Iterator[NDArray[np.int64]]:
+    """Yield place by place the most valuable product of each row, at most two of a class; or −1."""
+    value, rows = value.copy(), np.arange(len(value))
+    held = np.zeros((len(value), int(kind.max()) + 1), np.int64)
+    for _ in range(slots):
+        best = np.argmax(value, axis=1)
+        good = value[rows, best] > 0
+        yield np.where(good, best, -1)
+        value[rows, best] = -np.inf
+        np.add.at(held, (rows[good], kind[best[good]]), 1)
+        value[held[:, kind] >= 2] = -np.inf
 
 
 def _scarce(rng: np.random.Generator, demand: NDArray[np.float64], spec: Spec) -> NDArray[np.bool_]:

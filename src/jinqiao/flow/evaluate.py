@@ -1,0 +1,569 @@
+"""What every policy captured against the truth. The only reader of ``synthetic.truth``.
+
+From the same state after the random log each naive policy and reference lives its own days: same
+visits, same luck, same limits, same shelf rules as the product's own path. Everything is valued by
+the one formula with true numbers; nothing is scored by what happened to be drawn.
+
+The bound: each week's visits as a linear programme with true chances, places and limits, nothing
+worn by what a policy itself shows. Its Lagrangian dual at any prices ≥ 0 is worth at least as much
+as any policy can capture in expectation; the best of many prices is taken.
+
+Letters: s visits, p products, n people, K places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jinqiao.domain.catalog import Catalog, Measure, Period
+from jinqiao.domain.time import DAY_US
+from jinqiao.engines.ordered import Places, ordered_pass
+from jinqiao.flow.baselines import Caps, Units, shelves
+from jinqiao.shelf import Requests, Serving
+from jinqiao.shelf.scoring import candidates
+from jinqiao.shelf.scoring import score as score_pairs
+from jinqiao.synthetic import Life, Market
+from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Truth
+
+__all__ = ["BASELINES", "Captured", "Evaluation", "Inputs", "captured_of", "ladder", "weekly_bound"]
+
+BASELINES = (
+    "random_eligible", "popularity", "highest_payout", "expected_payout", "chain_greedy",
+)  # fmt: skip
+REFERENCES = ("true_prices", "static_best")
+_TICKS = 12
+_STEPS = 60
+_STAGE_COLUMN = 2
+_WEEK_US = 7 * DAY_US
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What an evaluation starts from.
+
+    Parameters
+    ----------
+    market, life : the market and its life after the log; the life is forked, never changed.
+    catalog : the catalog in force. serving : the snapshot after the log at free prices: masks,
+        chances and worths as learnt from the log.
+    customer : (n,) each person's row of the serving's profiles, −1 without one.
+    consent : (n,) whether each person's consent to personalise stands.
+    first_day, days : the stretch to live, whole weeks.
+    """
+
+    market: Market
+    life: Life
+    catalog: Catalog
+    serving: Serving
+    customer: NDArray[np.int32]
+    consent: NDArray[np.bool_]
+    first_day: int = 28
+    days: int = 28
+    seed: int = 1
+
+    @property
+    def from_us(self) -> int:
+        return self.market.start_us + self.first_day * DAY_US
+
+    @property
+    def until_us(self) -> int:
+        return self.from_us + self.days * DAY_US
+
+    @property
+    def weeks(self) -> int:
+        return self.days // 7
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What one life captured: minor units whole and by week, and what came of its applications.
+
+    ``refused_per_100`` : true expected refusals a hundred applications. ``by_segment`` : value a
+    thousand visits of each kind of person. ``over_units`` : reports that found no free unit.
+    """
+
+    name: str
+    value_minor: float
+    by_week: tuple[float, ...]
+    refused_per_100: float
+    payout_minor: float
+    by_segment: Mapping[str, float]
+    over_units: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The ladder. Percentages are of the weekly bound, which no policy can pass."""
+
+    bound_by_week: tuple[float, ...]
+    captured: Mapping[str, Captured]
+    lives: Mapping[str, Life] = field(default_factory=dict, repr=False)
+
+    @property
+    def bound_minor(self) -> float:
+        return sum(self.bound_by_week)
+
+    @property
+    def baselines_pct(self) -> dict[str, float]:
+        """Return each naive policy's value as a percentage of the oracle."""
+        return {name: self.of_oracle_pct(self.captured[name].value_minor) for name in BASELINES}
+
+    @property
+    def references(self) -> dict[str, float]:
+        """Return the references in minor units."""
+        found = {name: self.captured[name].value_minor for name in REFERENCES}
+        return {"bound": self.bound_minor, **found}
+
+    def of_oracle_pct(self, value_minor: float) -> float:
+        """Return a value as a percentage of the oracle: true chances and online prices."""
+        return 100.0 * value_minor / self.captured["true_prices"].value_minor
+
+    def of_static_pct(self, value_minor: float) -> float:
+        """Return a value as a percentage of the best policy on static facts."""
+        return 100.0 * value_minor / self.captured["static_best"].value_minor
+
+    def of_bound_pct(self, value_minor: float) -> float:
+        """Return a value as a percentage of the bound."""
+        return 100.0 * value_minor / self.bound_minor
+
+    def regret_by_week(self, captured: Captured) -> list[float]:
+        """Return what each week fell short of its bound, minor units."""
+        pairs = zip(self.bound_by_week, captured.by_week, strict=True)
+        return [bound - got for bound, got in pairs]
+
+
+def ladder(inputs: Inputs, progress: Progress | None = None) -> Evaluation:
+    """Return the ladder: every naive policy and reference lived, and the weekly bound."""
+    tell = progress or (lambda _step, _share: None)
+    truth = Truth(inputs.market)
+    stage = _Stage(inputs, truth)
+    tell("bound", 0.0)
+    bound, prices = weekly_bound(inputs, truth)
+    policies = _policies(inputs, truth, prices)
+    players = {name: _Player(inputs, policy) for name, policy in policies.items()}
+    for day in range(inputs.first_day, inputs.first_day + inputs.days):
+        tell(f"day {day}", (day - inputs.first_day + 1) / (inputs.days + 1))
+        today = stage.day(day)
+        for player in players.values():
+            player.play(today)
+    captured = {
+        name: captured_of(name, inputs, truth, player.life, player.units.over)
+        for name, player in players.items()
+    }
+    lives = {name: player.life for name, player in players.items()}
+    return Evaluation(tuple(bound), captured, lives)
+
+
+def captured_of(
+    name: str, inputs: Inputs, truth: Truth, life: Life, over_units: int = 0
+) -> Captured:
+    """Return what a life captured in the stretch: also that of the product's own path."""
+    shown = truth.shown(life, inputs.from_us, inputs.until_us)
+    reached = np.cumprod(shown.chances, axis=1)
+    applied, approved = reached[:, 1].sum(), reached[:, 2].sum()
+    payout, stage = truth.goods_payout
+    paid = reached[np.arange(len(shown)), stage[shown.product]] * payout[shown.product]
+    per_person = np.bincount(shown.person, shown.value, minlength=inputs.market.size)
+    top = shown.position == 1
+    visits = np.bincount(shown.person[top], minlength=inputs.market.size)
+    segments = {
+        label: 1_000 * per_person[rows].sum() / max(visits[rows].sum(), 1)
+        for label, rows in truth.segments().items()
+    }
+    by_week = truth.captured_by_week(life, inputs.from_us, inputs.weeks)
+    return Captured(
+        name, sum(by_week), tuple(by_week), float(100 * (applied - approved) / max(applied, 1e-9)),
+        float(paid.sum()), segments, over_units,
+    )  # fmt: skip
+
+
+# -- the stage: one day's visits, the same for every policy --------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Day:
+    """One day's visits in time order, what each may be shown, and the learnt numbers of pairs."""
+
+    number: int
+    sessions: pa.Table
+    at_us: NDArray[np.int64]
+    allowed: NDArray[np.bool_]
+    p_click: NDArray[np.float64]
+    value: NDArray[np.float64]
+    ticks: tuple[tuple[int, slice], ...]
+
+
+class _Stage:
+    """Makes days: masks and learnt scores by the very code that serves."""
+
+    def __init__(self, inputs: Inputs, truth: Truth) -> None:
+        self.inputs, self.truth = inputs, truth
+
+    def day(self, number: int) -> _Day:
+        inputs = self.inputs
+        sessions = inputs.market.sessions(number)
+        requests = requests_of(inputs, sessions, number)
+        found = candidates(inputs.serving, requests, None, None)
+        row, product = found.request, found.product
+        shape = (len(requests), inputs.serving.n_products)
+        allowed = np.zeros(shape, bool)
+        allowed[row, product] = True
+        p_click, value = np.full(shape, -np.inf), np.full(shape, -np.inf)
+        scores = score_pairs(inputs.serving, requests, row, product)
+        p_click[row, product] = scores.chances[:, 0]
+        value[row, product] = scores.value_minor
+        return _Day(
+            number, sessions, requests.at_us, allowed, p_click, value,
+            _ticks(requests.at_us, inputs.market.start_us + number * DAY_US),
+        )  # fmt: skip
+
+
+def requests_of(inputs: Inputs, sessions: pa.Table, day: int) -> Requests:
+    """Return the requests behind one day's sessions, named by their session."""
+    person = inputs.market.visits(day).person
+    agreed = inputs.consent[person] & (inputs.customer[person] >= 0)
+    ids = sessions["session_id"].combine_chunks()
+    tier = sessions["city_tier"].cast(pa.float32()).to_numpy()
+    return Requests(
+        inputs.customer[person].astype(np.int32),
+        pa.array([""] * len(person)),
+        pa.array(np.where(agreed, "given", None), pa.string()),
+        ids, ids, sessions["occurred_at"].cast(pa.int64()).to_numpy(),
+        *[sessions[name].combine_chunks() for name in ("channel", "scene", "source")],
+        sessions["visit_cost_minor"].to_numpy(), tier.astype(np.float32),
+    )  # fmt: skip
+
+
+def _ticks(at_us: NDArray[np.int64], begin_us: int) -> tuple[tuple[int, slice], ...]:
+    """Return the stretches of a day that have visits: their first instant and rows."""
+    length = DAY_US // _TICKS
+    edges = np.searchsorted(at_us, begin_us + np.arange(_TICKS + 1) * length)
+    edges[0], edges[-1] = 0, len(at_us)
+    return tuple(
+        (begin_us + t * length, slice(int(edges[t]), int(edges[t + 1])))
+        for t in range(_TICKS)
+        if edges[t + 1] > edges[t]
+    )
+
+
+# -- policies ------------------------------------------------------------------------------------------
+
+Policy = Callable[["_Day", slice, Life, NDArray[np.bool_]], NDArray[np.int64]]
+"""(day, rows, life so far, products with units left) → shelves (s, K), −1 where empty."""
+
+
+def _policies(
+    inputs: Inputs, truth: Truth, prices: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> dict[str, Policy]:
+    serving = inputs.serving
+    rng = np.random.default_rng([inputs.seed, 77])
+
+    def luck(day: _Day, rows: slice) -> NDArray[np.float64]:
+        return rng.random((rows.stop - rows.start, serving.n_products))
+
+    def fixed(order: NDArray[np.float64]) -> Callable[[_Day, slice], NDArray[np.float64]]:
+        return lambda day, rows: np.broadcast_to(order, (rows.stop - rows.start, len(order)))
+
+    scores: dict[str, Callable[[_Day, slice], NDArray[np.float64]]] = {
+        "random_eligible": luck,
+        "popularity": fixed(serving.base_chances[:, 0].astype(np.float64)),
+        "highest_payout": fixed(serving.payout_minor),
+        "expected_payout": lambda day, rows: day.p_click[rows] * serving.payout_minor,
+        "chain_greedy": lambda day, rows: day.value[rows],
+    }
+    out: dict[str, Policy] = {name: _naive(inputs, score) for name, score in scores.items()}
+    out["true_prices"] = _knowing(inputs, truth, prices)
+    out["static_best"] = _static(inputs, truth)
+    return out
+
+
+def _naive(inputs: Inputs, score: Callable[[_Day, slice], NDArray[np.float64]]) -> Policy:
+    caps, slots = caps_of(inputs.serving), inputs.serving.settings.slots
+
+    def policy(
+        day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        may = day.allowed[rows] & open_
+        return shelves(np.where(may, score(day, rows), -np.inf), caps, slots)
+
+    return policy
+
+
+def _knowing(
+    inputs: Inputs, truth: Truth, prices: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> Policy:
+    """True chances now, wear included, less the week's prices."""
+    caps, slots = caps_of(inputs.serving), inputs.serving.settings.slots
+
+    def policy(
+        day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        may = day.allowed[rows] & open_
+        visits = inputs.market.visits(day.number).take(np.arange(rows.start, rows.stop))
+        pairs = truth.pairs(visits, may, life)
+        count, money = prices[(day.number - inputs.first_day) // 7]
+        return _priced(pairs, may, (count, money), caps, slots)
+
+    return policy
+
+
+def _priced(
+    pairs: ClickedPairs, may: NDArray[np.bool_],
+    prices: tuple[NDArray[np.float64], NDArray[np.float64]], caps: Caps, slots: int,
+) -> NDArray[np.int64]:  # fmt: skip
+    score = np.full(may.shape, -np.inf)
+    p = pairs.product
+    reduced = pairs.value - prices[0][p] * pairs.use - prices[1][p] * pairs.spend
+    score[may] = np.where(reduced > 0, reduced, -np.inf)
+    return shelves(score, caps, slots, (BESIDE,))
+
+
+def _static(inputs: Inputs, truth: Truth) -> Policy:
+    """The best that static facts allow: expectations given the facts, less the week's prices."""
+    caps, slots = caps_of(inputs.serving), inputs.serving.settings.slots
+    middle = inputs.first_day + inputs.days / 2
+    allowed = _allowed_people(inputs)
+    pairs = truth.static_pairs(allowed, middle)
+    prices = static_prices(inputs, truth, pairs)
+    reduced = pairs.value - prices[0][pairs.product] * pairs.use
+    reduced -= prices[1][pairs.product] * pairs.spend
+    whole = np.full(allowed.shape, -np.inf)
+    whole[allowed] = np.where(reduced > 0, reduced, -np.inf)
+
+    def policy(
+        day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        may = day.allowed[rows] & open_
+        person = inputs.market.visits(day.number).person[rows]
+        return shelves(np.where(may, whole[person], -np.inf), caps, slots, (BESIDE,))
+
+    return policy
+
+
+def _allowed_people(inputs: Inputs) -> NDArray[np.bool_]:
+    """Return what each person may be shown, calendar aside, (n, p)."""
+    known = inputs.consent & (inputs.customer >= 0)
+    out = np.empty((len(known), inputs.serving.n_products), bool)
+    out[known] = inputs.serving.may_see(inputs.customer[known])
+    out[~known] = inputs.serving.open_to_all
+    return out
+
+
+def caps_of(serving: Serving) -> Caps:
+    """Return the rules of a shelf: so many of a class, an institution, a risky zone."""
+    rule = serving.settings
+    risky = np.where(serving.zone_code == 3, 3, -1)
+    return Caps(
+        (serving.class_code, serving.house_code, risky),
+        (rule.class_most, rule.institution_most, rule.risky_most),
+    )
+
+
+# -- a life being lived ----------------------------------------------------------------------------------
+
+
+class _Player:
+    """One policy, its life and its book of limits."""
+
+    def __init__(self, inputs: Inputs, policy: Policy) -> None:
+        self.policy = policy
+        self.life = inputs.life.fork()
+        self.units = Units(inputs.catalog)
+        self.ids = pa.array(inputs.serving.product_ids)
+        self._carry(inputs)
+
+    def _carry(self, inputs: Inputs) -> None:
+        """Start from the week's beginning: reports of the log's clicks move no unit here."""
+        self.life.reports(inputs.from_us)
+
+    def play(self, day: _Day) -> None:
+        """Live one day, a stretch at a time."""
+        for now, rows in day.ticks:
+            arrived = self.life.reports(now)
+            self.units.report(arrived, now)
+            self.units.expire(now)
+            chosen = self.policy(day, rows, self.life, self.units.open(now))
+            shown = _shown(day, rows, chosen, self.ids)
+            clicks = self.life.respond(shown)
+            if clicks.num_rows:
+                self._click_out(clicks)
+
+    def _click_out(self, clicks: pa.Table) -> None:
+        """Reserve in time order; those that got a unit go on."""
+        traces, positions = clicks["trace_id"].to_pylist(), clicks["position"].to_pylist()
+        products = clicks["product_id"].to_pylist()
+        at = clicks["clicked_at"].cast(pa.int64()).to_pylist()
+        ids = [f"{trace}-{position}" for trace, position in zip(traces, positions, strict=True)]
+        taken = [
+            self.units.reserve(click, product, now)
+            for click, product, now in zip(ids, products, at, strict=True)
+        ]
+        columns = {name: clicks[name] for name in ("trace_id", "position", "product_id")}
+        table = pa.table({"click_id": pa.array(ids), **columns, "clicked_at": clicks["clicked_at"]})
+        self.life.accept(table.filter(pa.array(taken)))
+
+
+def _shown(day: _Day, rows: slice, chosen: NDArray[np.int64], ids: pa.Array) -> pa.Table:
+    row, place = np.nonzero(chosen >= 0)
+    at = pa.array(row + rows.start)
+    sessions = day.sessions["session_id"].combine_chunks().take(at)
+    return pa.table(
+        {
+            "trace_id": sessions,
+            "session_id": sessions,
+            "user_id": day.sessions["user_id"].combine_chunks().take(at),
+            "position": pa.array((place + 1).astype(np.int8)),
+            "product_id": ids.take(pa.array(chosen[row, place])),
+            "occurred_at": day.sessions["occurred_at"].combine_chunks().take(at),
+        }
+    )
+
+
+# -- the bound -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Limits as rows of a week: ``limit`` (r,), ``product`` lists, and whether they count money."""
+
+    limit: NDArray[np.float64]
+    products: tuple[NDArray[np.int64], ...]
+    money: NDArray[np.bool_]
+
+    def sums(self, used: NDArray[np.float64], spent: NDArray[np.float64]) -> NDArray[np.float64]:
+        both = (spent if money else used for money in self.money)
+        return np.array([b[p].sum() for b, p in zip(both, self.products, strict=True)])
+
+    def spread(
+        self, dual: NDArray[np.float64], p: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the prices of use and of spend by product, (p,) each."""
+        count, spend = np.zeros(p), np.zeros(p)
+        for value, money, products in zip(dual, self.money, self.products, strict=True):
+            (spend if money else count)[products] += value
+        return count, spend
+
+
+def limit_rows(catalog: Catalog, days: float = 7.0) -> _Rows:
+    """Return the limits a week's expected use must keep: application counts and budgets.
+
+    Limits of branches and of later stages are left out: a bound may only be looser for it.
+    """
+    order = {str(p.product_id): i for i, p in enumerate(catalog.products())}
+    limit, products, money = [], [], []
+    for institution in catalog.institutions:
+        own = [order[str(p.product_id)] for p in institution.products]
+        owners: list[tuple[Any, list[int]]] = [(institution, own)]
+        owners += [(p, [order[str(p.product_id)]]) for p in institution.products]
+        for owner, places in owners:
+            for one in owner.limits:
+                if one.measure is Measure.COUNT and one.stage.value != "application":
+                    continue
+                per = {Period.DAY: days, Period.WEEK: days / 7.0}.get(one.period, 1.0)
+                limit.append(one.limit * per)
+                products.append(np.array(places, np.int64))
+                money.append(one.measure is Measure.MONEY)
+    return _Rows(np.array(limit, np.float64), tuple(products), np.array(money, bool))
+
+
+def weekly_bound(
+    inputs: Inputs, truth: Truth
+) -> tuple[list[float], list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """Return each week's bound, minor units, and its prices of use and spend by product."""
+    rows = limit_rows(inputs.catalog)
+    places = _places(inputs)
+    life = inputs.life.fork()
+    bounds, prices = [], []
+    dual: NDArray[np.float64] | None = None
+    for week in range(inputs.weeks):
+        days = range(inputs.first_day + 7 * week, inputs.first_day + 7 * (week + 1))
+        pairs = _joined([_day_pairs(inputs, truth, life, day) for day in days])
+        bound, dual = lowest_bound(pairs, rows, places, dual)
+        bounds.append(bound)
+        prices.append(rows.spread(dual, inputs.serving.n_products))
+    return bounds, prices
+
+
+def _places(inputs: Inputs) -> Places:
+    settings = inputs.serving.settings
+    weight = POSITION[: settings.slots]
+    return Places(weight, inputs.serving.class_code, settings.class_most)
+
+
+def _day_pairs(inputs: Inputs, truth: Truth, life: Life, day: int) -> ClickedPairs:
+    """Return every allowed pair of a day, worn by the log alone: no policy is fresher than that."""
+    visits = inputs.market.visits(day)
+    allowed = _allowed_people(inputs)[visits.person] & truth.open_at(visits.at_us)
+    return truth.pairs(visits, allowed, life)
+
+
+def _joined(parts: list[ClickedPairs]) -> ClickedPairs:
+    starts, base = [np.zeros(1, np.int64)], 0
+    for part in parts:
+        starts.append(part.start[1:] + base)
+        base += int(part.start[-1])
+    names = ("product", "chances", "value", "use", "spend")
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    return ClickedPairs(np.concatenate(starts), *columns)
+
+
+def lowest_bound(
+    pairs: ClickedPairs, rows: _Rows, places: Places, warm: NDArray[np.float64] | None = None,
+    steps: int = _STEPS,
+) -> tuple[float, NDArray[np.float64]]:  # fmt: skip
+    """Return the lowest bound found and its prices, (r,) ≥ 0: every step is a valid bound.
+
+    Prices move against what is over- or underused, each in its own scale, in falling steps.
+    """
+    worth = (pairs.value, pairs.use, pairs.spend)
+    p = len(places.group)
+    scale = _scale(pairs, rows, p)
+    dual = np.zeros(len(rows.limit)) if warm is None else warm
+    best, kept = np.inf, dual
+    for step in range(steps):
+        prices = rows.spread(dual, p)
+        total, used, spent = ordered_pass(pairs.start, pairs.product, worth, prices, places)
+        bound = total + float(dual @ rows.limit)
+        if bound < best:
+            best, kept = bound, dual
+        excess = (rows.sums(used, spent) - rows.limit) / np.maximum(rows.limit, 1e-9)
+        size = 0.5 / (1.0 + 0.25 * step)
+        dual = np.maximum(dual + size * scale * np.clip(excess, -1.0, 1.0), 0.0)
+    return best, kept
+
+
+def _scale(pairs: ClickedPairs, rows: _Rows, p: int) -> NDArray[np.float64]:
+    """Return a typical value of one unit of each row: value over use of its better pairs."""
+    good = pairs.value > 0
+    value = np.bincount(pairs.product[good], pairs.value[good], minlength=p)
+    use = np.bincount(pairs.product[good], pairs.use[good], minlength=p)
+    spend = np.bincount(pairs.product[good], pairs.spend[good], minlength=p)
+    out = []
+    for money, products in zip(rows.money, rows.products, strict=True):
+        below = (spend if money else use)[products].sum()
+        out.append(value[products].sum() / below if below > 0 else 0.0)
+    return np.array(out)
+
+
+def static_prices(
+    inputs: Inputs, truth: Truth, pairs: ClickedPairs
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the prices under which static expectations keep a week's limits, (p,) each."""
+    people = inputs.market.everyone
+    rate = people.visits * inputs.market.spec.visits_per_week
+    weekly = np.repeat(rate, np.diff(pairs.start))
+    scaled = ClickedPairs(
+        pairs.start, pairs.product, pairs.chances, pairs.value * weekly, pairs.use * weekly,
+        pairs.spend * weekly,
+    )  # fmt: skip
+    rows = limit_rows(inputs.catalog)
+    _, dual = lowest_bound(scaled, rows, _places(inputs))
+    return rows.spread(dual, inputs.serving.n_products)
