@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ from jinqiao.domain.catalog import Catalog
 from jinqiao.domain.ids import ClickId
 from jinqiao.domain.stage import Stage
 from jinqiao.domain.time import from_us
-from jinqiao.store.base import Records, Tx
+from jinqiao.store.base import Records, Tx, run_again
 from jinqiao.store.memory import MemoryRecords
 from jinqiao.store.records import open_records
 
@@ -335,3 +336,24 @@ def test_headroom_is_kept_for_late_reports() -> None:
         for i in range(118, 120):
             catalog.post(tx, f"c{i}", Stage.APPLICATION, T0)
         assert catalog.over_delivered_units(tx) == 0
+
+
+def test_clients_at_once_never_pass_a_limit(records: Records) -> None:
+    """Four clients taking the same units at once get exactly what the limit has, on every store."""
+
+    def take(worker: int) -> int:
+        got = 0
+        for i in range(6):
+            one = catalog.Reservation(f"w{worker}.{i}", "b", T0, None, 15)
+            told = run_again(records, lambda tx, one=one: catalog.reserve(tx, CATALOG, one))
+            got += told.allowed
+        return got
+
+    with ThreadPoolExecutor(4) as pool:
+        got = sum(pool.map(take, range(4)))
+    assert got == 5  # the institution's five a day; the budget of 90 would hold six
+    with records.reading() as tx:
+        assert_lawful(tx)
+        rows = {row["limit_id"]: row["reserved"] for row in tx.find("limit_counters")}
+    assert rows["institution:house:count:application:day"] == 5
+    assert rows["product:b:money:payout:day"] == 75
