@@ -32,7 +32,6 @@ institution_versions = Table(
     Column("record", JSON, nullable=False),  # the same as plain values
     Column("withdrawn", Boolean, nullable=False),
 )
-Index("ix_institution_versions_valid_from_at", institution_versions.c.valid_from_at)
 
 catalog_products = Table(
     "catalog_products",

@@ -183,12 +183,6 @@ def upgrade() -> None:
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("institution_id", "version"),
     )
-    op.create_index(
-        "ix_institution_versions_valid_from_at",
-        "institution_versions",
-        ["valid_from_at"],
-        unique=False,
-    )
     op.create_table(
         "intake_batches",
         sa.Column("batch_id", sa.String(length=96), nullable=False),
@@ -490,7 +484,6 @@ def downgrade() -> None:
     op.drop_index("ix_intake_rejects_owner_digest", table_name="intake_rejects")
     op.drop_table("intake_rejects")
     op.drop_table("intake_batches")
-    op.drop_index("ix_institution_versions_valid_from_at", table_name="institution_versions")
     op.drop_table("institution_versions")
     op.drop_index("ix_identifiers_subject_id", table_name="identifiers")
     op.drop_table("identifiers")
