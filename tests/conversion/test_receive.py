@@ -106,8 +106,13 @@ REFUSED, REVERSED = Polarity.REFUSED, Polarity.REVERSED
 @pytest.mark.parametrize(
     ("code", "change"),
     [
-        ("report_bad_id", {"report_id": ""}),
-        ("report_bad_id", {"report_id": "x" * 129}),
+        ("report_bad_text", {"report_id": ""}),
+        ("report_bad_text", {"report_id": "x" * 129}),
+        ("report_bad_text", {"report_id": "a\0"}),
+        ("report_bad_text", {"click_id": "clk_\ud800"}),
+        ("report_bad_text", {"corrects": "x" * 129}),
+        ("report_bad_text", {"refusal_code": "line\nline"}),
+        ("report_unknown_click", {"click_id": ""}),
         ("report_unknown_click", {"click_id": "clk_none"}),
         ("report_impossible_stage", {"stage": Stage.CLICK}),
         ("report_impossible_stage", {"stage": Stage.IMPRESSION}),

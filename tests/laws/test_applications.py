@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,3 +224,29 @@ def test_the_same_on_every_database(records: Records, seed: int) -> None:
     deliver(plain, [reports])
     deliver(records, Delivery(seed, 9, 4).batches(reports))
     assert ending(records, clicks) == ending(plain, clicks)
+
+
+@given(
+    texts=st.fixed_dictionaries(
+        {}, optional={
+            name: st.text(max_size=140)
+            for name in ("report_id", "click_id", "corrects", "refusal_code", "currency",
+                         "institution_id")
+        },
+    ),
+    numbers=st.fixed_dictionaries(
+        {}, optional={name: st.integers(-(2**70), 2**70) for name in ("amount_minor", "sequence")}
+    ),
+)  # fmt: skip
+def test_any_report_is_accepted_or_kept(texts: dict[str, Any], numbers: dict[str, Any]) -> None:
+    """Whatever a field holds, the report beside it is accepted and it is accepted or kept."""
+    records = MemoryRecords()
+    (click,) = world(records, [ProductClass.LOAN])
+    good = report(click, "good", Stage.APPLICATION)
+    odd = replace(report(click, "odd", Stage.APPROVAL), **texts, **numbers)
+    with records.transaction() as tx:
+        receipt = conversion.receive(tx, [odd, good, odd], now_us=T0_US)
+        assert receipt.results[1] == "accepted"
+        kept = conversion.rejects(tx)
+        assert len(kept) == ("rejected" in receipt.results)
+        assert conversion.replay(tx, now_us=T0_US).accepted == 0

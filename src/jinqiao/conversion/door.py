@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.domain.application import Postback
@@ -17,7 +18,15 @@ from jinqiao.store.base import Row
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CLOCK_SKEW_US", "body_digest", "fault", "rows_of"]
+__all__ = [
+    "CLOCK_SKEW_US",
+    "body_digest",
+    "fault",
+    "kept_body",
+    "opened_body",
+    "rows_of",
+    "sound_clicks",
+]
 
 CLOCK_SKEW_US = 300_000_000
 """How far an institution's clock may be off, either way."""
@@ -31,7 +40,13 @@ _STAGES = {
 _NEVER_REFUSED = frozenset({Stage.REPAYMENT.value, Stage.DEFAULT.value})
 _BODY = tuple(name for name in REPORTS.names if name != "received_at")
 _MAX_MINOR = 10**15
-_ID_LENGTH = 128
+_LONGEST = {
+    "report_id": 128,
+    "institution_id": 96,
+    "click_id": 64,
+    "corrects": 128,
+    "refusal_code": 64,
+}
 
 
 def rows_of(postbacks: Sequence[Postback] | pa.Table) -> list[dict[str, Any]]:
@@ -44,10 +59,25 @@ def rows_of(postbacks: Sequence[Postback] | pa.Table) -> list[dict[str, Any]]:
     return _of_table(postbacks)
 
 
+def sound_clicks(rows: Iterable[Row]) -> list[str]:
+    """Return the click ids that could be one: records need not be asked for the others."""
+    return sorted({row["click_id"] for row in rows if _sound(row["click_id"], 64)})
+
+
+def kept_body(row: Row) -> str:
+    """Return a rejected report as it is kept: exactly as it came, in ASCII."""
+    return json.dumps({name: row[name] for name in REPORTS.names})
+
+
+def opened_body(body: str) -> dict[str, Any]:
+    """Return the report a kept body holds."""
+    return dict(json.loads(body))
+
+
 def body_digest(row: Row) -> str:
     """Return a digest of what a report says; when it arrived is no part of it."""
     text = "\x1f".join(str(row[name]) for name in _BODY)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=16).hexdigest()
 
 
 def fault(row: Row, click: Row | None) -> tuple[str, Reason] | None:
@@ -55,13 +85,20 @@ def fault(row: Row, click: Row | None) -> tuple[str, Reason] | None:
 
     A click of another institution is as unknown as one that never was.
     """
-    if not row["report_id"] or len(row["report_id"]) > _ID_LENGTH:
-        return "report_id", Reason("report_bad_id", {"most": _ID_LENGTH})
+    for name, most in _LONGEST.items():
+        if row[name] is not None and not _sound(row[name], most):
+            return name, Reason("report_bad_text", {"field": name, "most": most})
+    if not row["report_id"]:
+        return "report_id", Reason("report_bad_text", {"field": "report_id", "most": 128})
     if click is None or click["institution_id"] != row["institution_id"]:
         return "click_id", Reason("report_unknown_click", {"click_id": row["click_id"]})
     if not click["reserved"]:
         return "click_id", Reason("report_sold_out_click", {"click_id": row["click_id"]})
     return _stage_fault(row, click) or _time_fault(row, click) or _value_fault(row, click)
+
+
+def _sound(text: str, most: int) -> bool:
+    return len(text) <= most and text.isprintable()
 
 
 def _stage_fault(row: Row, click: Row) -> tuple[str, Reason] | None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from jinqiao.conversion.applications import applications_by_click, row_of_folded
 from jinqiao.conversion.clicks import click_of_row
-from jinqiao.conversion.door import body_digest, fault, rows_of
+from jinqiao.conversion.door import (
+    body_digest,
+    fault,
+    kept_body,
+    opened_body,
+    rows_of,
+    sound_clicks,
+)
 from jinqiao.conversion.fold import Folded, application_of, fold_rows, sequence_of
 from jinqiao.conversion.moves import moves
 from jinqiao.conversion.outbox import outcome_id, outcome_row, put
@@ -80,7 +87,7 @@ class _Batch:
     known: dict[str, dict[str, dict[str, Any]]]
     """click_id → report_id → row."""
     results: list[str] = field(default_factory=list)
-    rejected: list[tuple[Rejected, dict[str, Any]]] = field(default_factory=list)
+    rejected: list[tuple[Rejected, str]] = field(default_factory=list)
 
 
 def receive(tx: Tx, postbacks: Sequence[Postback] | pa.Table, *, now_us: int) -> Receipt:
@@ -100,7 +107,8 @@ def rejects(
     where: dict[str, Any] = {"status": "open"}
     if institution_id is not None:
         where["institution_id"] = institution_id
-    return tx.find("report_rejects", where, order_by=("received_at", "reject_id"), limit=limit)
+    rows = tx.find("report_rejects", where, order_by=("received_at", "reject_id"), limit=limit)
+    return [{**row, "body": opened_body(row["body"])} for row in rows]
 
 
 def replay(
@@ -124,7 +132,10 @@ def replay(
         if unknown:
             raise SchemaError("a report has no such field", record=REPORTS.name, field=unknown[0])
     waiting = tx.find("report_rejects", where, order_by=("received_at", "reject_id"), limit=limit)
-    rows = [{**item["body"], **(fixed or {}).get(item["reject_id"], {})} for item in waiting]
+    rows = [
+        {**opened_body(item["body"]), **(fixed or {}).get(item["reject_id"], {})}
+        for item in waiting
+    ]
     receipt = _receive_rows(tx, rows, now_us)
     done = [
         item["reject_id"]
@@ -148,7 +159,7 @@ def _receive_rows(tx: Tx, rows: list[dict[str, Any]], now_us: int) -> Receipt:
 
 
 def _open(tx: Tx, rows: list[dict[str, Any]]) -> _Batch:
-    ids = list({row["click_id"] for row in rows})
+    ids = sound_clicks(rows)
     found = tx.find("clicks", {"click_id": ids}, lock=True) if ids else []
     clicks = {row["click_id"]: row for row in found}
     batch = _Batch(rows, clicks, {click_id: {} for click_id in clicks})
@@ -188,10 +199,9 @@ def _conflict(row: Row) -> Reason:
 
 
 def _reject(batch: _Batch, row: Row, name: str, reason: Reason, place: int | None = None) -> None:
-    reject_id = keyed_id("rej", row["institution_id"], row["report_id"], row["body_digest"])
+    reject_id = keyed_id("rej", row["body_digest"])
     item = Rejected(reject_id, row["institution_id"], row["report_id"], name, reason)
-    body = {key: value for key, value in row.items() if key != "body_digest"}
-    batch.rejected.append((item, body))
+    batch.rejected.append((item, kept_body(row)))
     if place is None:
         batch.results.append(_REJECTED)
     else:
@@ -236,8 +246,8 @@ def _keep(tx: Tx, batch: _Batch, now_us: int) -> None:
     rows = {
         item.reject_id: {
             "reject_id": item.reject_id,
-            "institution_id": item.institution_id,
-            "report_id": item.report_id[:128],
+            "institution_id": _shown(item.institution_id, 96),
+            "report_id": _shown(item.report_id, 128),
             "code": item.reason.code,
             "field": item.field,
             "numbers": dict(item.reason.numbers),
@@ -250,3 +260,8 @@ def _keep(tx: Tx, batch: _Batch, now_us: int) -> None:
     }
     if rows:
         tx.insert_new("report_rejects", list(rows.values()))
+
+
+def _shown(text: str, most: int) -> str:
+    """Return an id as a column can hold it; the kept body has it as it came."""
+    return (text if text.isprintable() else ascii(text))[:most]

@@ -77,13 +77,14 @@ class Book:
 
     def load_tiered(self, tx: Tx) -> None:
         """Read the whole of each touched group in which the count decides what a unit pays."""
-        if not self.groups:
-            return
-        products = sorted({product for product, _ in self.groups})
-        months = sorted({month for _, month in self.groups})
-        within = {"product_id": products, "month": months, "component": PAYOUT, "tiered": True}
-        tiered = {(row["product_id"], row["month"]) for row in tx.find("payables", within)}
-        tiered |= {payable.group for payable in self if payable.row["tiered"]}
+        tiered = {payable.group for payable in self if payable.row["tiered"]}
+        flat = self.groups.keys() - tiered
+        if flat:  # another version of the product may pay by count
+            products = sorted({product for product, _ in flat})
+            months = sorted({month for _, month in flat})
+            within = {"product_id": products, "month": months, "component": PAYOUT, "tiered": True}
+            stored = {(row["product_id"], row["month"]) for row in tx.find("payables", within)}
+            tiered |= stored & flat
         for product, month in sorted(tiered & self.groups.keys()):
             self.load(tx, {"product_id": product, "month": month, "component": PAYOUT})
         clawed = {p.row["application_id"] for p in self if p.row["clawed_month"] is not None}

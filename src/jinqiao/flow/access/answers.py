@@ -38,10 +38,10 @@ def answer_once(
 
     ``request`` is everything that makes the request itself (method, path, body). ``work`` runs in
     this transaction; an error it raises keeps nothing. Raises Conflict when the key was used for
-    another request, InputError for a key of no or more than 128 characters.
+    another request, InputError for a key that is not 1 to 128 printable characters.
     """
-    if not 0 < len(idempotency_key) <= _LONGEST:
-        raise InputError(f"1 to {_LONGEST} characters", field="idempotency-key")
+    if not (0 < len(idempotency_key) <= _LONGEST and idempotency_key.isprintable()):
+        raise InputError(f"1 to {_LONGEST} printable characters", field="idempotency-key")
     digest = hashlib.sha256(request).hexdigest()
     place = {"principal": principal.name[:160], "idempotency_key": idempotency_key}
     kept = tx.get("kept_answers", place, lock=True)
@@ -53,13 +53,13 @@ def answer_once(
                 field="idempotency-key",
                 fix="use a new key for a new request",
             )
-        return Answer(kept["status"], kept["body"], repeated=True)
+        return Answer(kept["status"], kept["body"]["value"], repeated=True)
     answer = work()
     row = {
         **place,
         "request_digest": digest,
         "status": answer.status,
-        "body": answer.body,
+        "body": {"value": answer.body},
         "created_at": now_us,
         "expires_at": now_us + KEPT_US,
     }

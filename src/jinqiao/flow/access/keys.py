@@ -8,6 +8,7 @@ slow down every request.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from jinqiao.store.base import Row, Tx
 
 __all__ = ["IssuedKey", "create_key", "key_principal", "list_keys", "revoke_key", "rotate_key"]
 
+_KEY_ID = re.compile(r"[psi]k_[0-9a-f]{16}", re.ASCII)
 _PREFIXES = {Role.PUBLISHABLE: "pk", Role.OPERATOR: "sk", Role.INSTITUTION: "ik"}
 
 
@@ -106,7 +108,7 @@ def list_keys(tx: Tx, institution_id: str | None = None) -> list[dict[str, Any]]
 def key_principal(tx: Tx, keyring: Keyring, secret: str, *, now_us: int) -> Principal:
     """Return whose key this is; raise Unauthenticated for any that is not alive."""
     key_id = secret.partition(".")[0]
-    row = tx.get("access_keys", {"key_id": key_id})
+    row = tx.get("access_keys", {"key_id": key_id}) if _KEY_ID.fullmatch(key_id) else None
     digest = _digest(keyring, secret)
     stored = row["secret_digest"] if row else "0" * len(digest)
     if not hmac.compare_digest(stored, digest) or row is None or not _alive(row, now_us):
@@ -132,4 +134,4 @@ def _alive(row: Row, now_us: int) -> bool:
 
 
 def _digest(keyring: Keyring, secret: str) -> str:
-    return hmac.digest(keyring.derived("keys"), secret.encode(), "sha256").hex()
+    return hmac.digest(keyring.derived("keys"), secret.encode(errors="replace"), "sha256").hex()

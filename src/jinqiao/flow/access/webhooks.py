@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jinqiao.domain.time import from_us
-from jinqiao.errors import InputError, NotFound, Unauthenticated
+from jinqiao.errors import InputError, NotFound, Unauthenticated, Unavailable
 from jinqiao.flow.access.keyring import Keyring
 from jinqiao.store.base import Row, Tx
 
@@ -106,15 +106,17 @@ def verify_webhook(
     given = {name.lower(): value for name, value in headers.items()}
     message_id, stamp = given.get("webhook-id"), given.get("webhook-timestamp", "")
     signatures = given.get("webhook-signature", "").split()
-    if not message_id or not stamp or not signatures:
+    if not (message_id and message_id.isprintable() and stamp and signatures):
         raise _refused("three webhook headers are needed", "webhook-signature")
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
         raise _refused("not a time in seconds", "webhook-timestamp")
     if abs(int(stamp) - now_us // 1_000_000) > TOLERANCE_S:
         raise _refused("more than five minutes off", "webhook-timestamp")
+    if not institution_id.isprintable():
+        raise _refused("no such institution", "institution_id")
     for secret in _secrets(tx, keyring, institution_id):
         expected = _signature(secret, message_id, int(stamp), body).encode()
-        if any(hmac.compare_digest(expected, one.encode()) for one in signatures):
+        if any(hmac.compare_digest(expected, one.encode(errors="replace")) for one in signatures):
             return message_id
     raise _refused("no signature matches", "webhook-signature")
 
@@ -124,11 +126,11 @@ def _refused(message: str, name: str) -> Unauthenticated:
 
 
 def _signature(secret: str, message_id: str, seconds: int, body: bytes) -> str:
-    from standardwebhooks import Webhook
+    from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
     try:
         signer = Webhook(secret)
-    except (binascii.Error, ValueError) as error:
+    except (EmptyWebhookSecretError, binascii.Error, ValueError) as error:
         raise InputError("not a webhook secret", field="secret") from error
     try:
         text = body.decode("utf-8")
@@ -152,6 +154,13 @@ def _secrets(tx: Tx, keyring: Keyring, institution_id: str) -> Iterator[str]:
 
 
 def _unsealed(cipher: Any, row: Row) -> str:
+    from cryptography.exceptions import InvalidTag
+
     sealed = bytes(row["sealed_secret"])
     bound = f"{row['institution_id']}\x1f{row['secret_id']}".encode()
-    return str(cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound).decode())
+    try:
+        return str(cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound).decode())
+    except InvalidTag as error:
+        raise Unavailable(
+            "a webhook secret cannot be unsealed", record=row["secret_id"], fix="check master.key"
+        ) from error
