@@ -17,6 +17,8 @@ of the class: someone twice as drawn to a class as others needs it more. A marke
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -148,19 +150,22 @@ def _checked(
     if chances.ndim != 2 or chances.shape[1] != 4:
         raise InputError(f"chances are {chances.shape}, not (m, 4)", field="chances")
     kind = np.float32 if chances.dtype == np.float32 else np.float64
-    return np.ascontiguousarray(chances, kind), tuple(_spread(c, len(chances)) for c in columns)
+    spread = (_spread(column, len(chances), np.float64) for column in columns)
+    return np.ascontiguousarray(chances, kind), tuple(spread)
 
 
-def _spread(column: ArrayLike, length: int) -> Floats:
-    array = np.ascontiguousarray(column, np.float64)
-    return array if array.shape == (length,) else np.full(length, array)
+def _spread(column: ArrayLike, length: int, kind: type) -> NDArray[Any]:
+    array = np.asarray(column, kind)
+    if array.ndim and array.shape != (length,):
+        raise InputError(f"{array.shape} for {length} pairs", record="pairs", fix="one a pair")
+    return np.ascontiguousarray(np.broadcast_to(array, (length,)))
 
 
 def _stages(paid_stage: ArrayLike, length: int) -> NDArray[np.int8]:
-    array = np.ascontiguousarray(paid_stage, np.int8)
+    array = _spread(paid_stage, length, np.int8)
     if array.size and not APPLICATION <= array.min() <= array.max() <= ACTIVATION:
         raise InputError("a code outside 1, 2, 3", field="paid_stage", fix="see engines.worth")
-    return array if array.shape == (length,) else np.full(length, array, np.int8)
+    return array
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.compiled import Compiled
-from jinqiao.engines.allocation.sweep import jit, sweep
+from jinqiao.engines.allocation.sweep import sweep
 
 __all__ = ["Dual", "Point"]
 
@@ -90,18 +89,20 @@ class Dual:
             box = (np.maximum(-y, -reach), np.minimum(upper - y, reach))
             step = _bounded_step(matrix, point.gradient, *box)
             promise = -float(point.gradient @ step + 0.5 * step @ point.hessian @ step)
-            if promise <= tolerance:
+            longest = float(np.abs(step).max(initial=0.0))
+            boxed = longest >= reach * (1 - 1e-9)
+            # A small promise says nothing where a narrow box is what keeps it small.
+            if promise <= 0.0 or (promise <= tolerance and not (boxed and reach > 1e-4 * mu)):
                 break
             moved = np.minimum(np.clip(y + step, 0.0, upper) / size, self.ceiling)
             new = self.at(moved, who, mu)
             ratio = (point.smooth - new.smooth) / promise
             self._tell(mu, new, len(who))
-            longest = float(np.abs(step).max())
             if ratio > 1e-4:
                 point = new
             if ratio < 0.2:
                 reach = longest * 0.3
-            elif ratio > 0.5 and longest >= reach * (1 - 1e-9):
+            elif ratio > 0.5 and boxed:
                 reach *= 4.0
         return point
 
@@ -135,22 +136,34 @@ def _bounded_step(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats
             step[free] = np.linalg.solve(matrix[np.ix_(free, free)], -held[free])
         multiplier = gradient + matrix @ step
         multiplier[free] = 0.0
-    step = np.clip(step, lower, upper)
-    _relax(matrix, gradient, lower, upper, step, 100)
-    return step
+    return _walk(matrix, gradient, lower, upper)
 
 
-@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _relax(matrix: Any, gradient: Any, lower: Any, upper: Any, step: Any, turns: int) -> None:
-    """Improve a bounded step one coordinate at a time, where the active set runs in a circle."""
-    for _ in range(turns):
-        moved = 0.0
-        for i in range(len(step)):
-            slope = gradient[i]
-            for k in range(len(step)):
-                slope += matrix[i, k] * step[k]
-            new = min(max(step[i] - slope / matrix[i, i], lower[i]), upper[i])
-            moved = max(moved, abs(new - step[i]) * matrix[i, i])
-            step[i] = new
-        if moved < 1e-12:
-            return
+def _walk(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats) -> Floats:
+    """Return the same minimum by a primal active set, where the other runs in a circle.
+
+    From d = 0 every turn goes down, so that it may stop at any turn. lower ≤ 0 ≤ upper.
+    """
+    step = np.zeros(len(gradient))
+    free = ((gradient < 0) & (upper > 0)) | ((gradient > 0) & (lower < 0))
+    for _ in range(20 + 3 * len(gradient)):
+        slope = gradient + matrix @ step
+        if free.any():
+            index = np.flatnonzero(free)
+            way = np.linalg.solve(matrix[np.ix_(index, index)], -slope[index])
+            room = np.where(way > 0, upper[index] - step[index], lower[index] - step[index])
+            ratio = np.divide(room, way, out=np.full(len(way), np.inf), where=way != 0)
+            block = int(np.argmin(ratio))
+            step[index] += min(1.0, float(ratio[block])) * way
+            if ratio[block] < 1.0:
+                step[index[block]] = (upper if way[block] > 0 else lower)[index[block]]
+                free[index[block]] = False
+                continue
+            slope = gradient + matrix @ step
+        inward = np.where(step <= lower, -slope, np.where(step >= upper, slope, np.abs(slope)))
+        inward[free | (lower >= upper)] = 0.0
+        worst = int(np.argmax(inward))
+        if inward[worst] <= 1e-12 * (1.0 + abs(float(gradient[worst]))):
+            break
+        free[worst] = True
+    return np.clip(step, lower, upper)

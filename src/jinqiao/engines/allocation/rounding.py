@@ -178,7 +178,8 @@ class _Rounding:
             # A move gains at most what the slack of the rows is priced at, less its margin.
             room = float(self.duals @ np.maximum(self.problem.limit - self.used, 0.0))
             who = np.flatnonzero(self.margin <= max(room, self.width))
-            who = who[np.argsort(self.margin[who], kind="stable")]
+            nearest = np.argsort(self.margin[who], kind="stable")
+            who = who[nearest[: max(4000, 40 * m)]]
             window = np.inf if (~self.hard).any() else 0.0
             if self._sweep(who, self.problem.arrays.value, window, shape) == 0:
                 return

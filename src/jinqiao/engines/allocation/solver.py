@@ -37,6 +37,9 @@ _WIDE = (1.0, 0.3, 0.1, 0.03)
 _FULL = (0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
 """Smoothing, in units of a customer's mean best value."""
 
+_SMALL = 2_000
+"""Up to so many customers a pass is cheap, and prices may take many."""
+
 _TRIES, _SHAKES = 4, 20
 """Roundings at most once there is a plan; further ones, shaken, while there is none."""
 
@@ -151,7 +154,8 @@ class _Search:
         """Return the dual's point at this smoothing, to a part of the gap asked for."""
         start = self.dual.at(duals, who, mu)
         tolerance = part * self.gap_target * max(abs(start.smooth), 1e-9 * mu)
-        return self.dual.descend(start, who, mu, 25, tolerance)
+        steps = 25 if self.problem.n_customers > _SMALL else 200
+        return self.dual.descend(start, who, mu, steps, tolerance)
 
     def _keep(self, point: Point) -> None:
         if point.bound < self.bound:
