@@ -83,6 +83,7 @@ def accept_table(door: Door, batch: Batch, kind: str, table: pa.Table) -> Receiv
     each all or none. Raises SchemaError when a column is missing, unknown or of another type.
     """
     raw, _ = _schemas(kind)
+    tables.check(table.slice(0, 0), raw, record=batch.source)
     table = tables.check(table, _relaxed(raw), record=batch.source)
     if table.num_rows == 0:
         return total(())

@@ -65,8 +65,7 @@ def messages_of_body(body: bytes) -> list[bytes]:
             f"the body has {len(body)} bytes", record="body", fix=f"send at most {BODY_BYTES}"
         )
     try:
-        whole = msgspec.json.decode(body, type=msgspec.Raw | None)
-        raw = _split(bytes(whole or b""))
+        raw = _split(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise SchemaError(
             "the body is not JSON", record="body", fix='send {"batch": [message, …]}'
@@ -140,7 +139,7 @@ def _one(message: dict[str, Any], place: int, read: Messages) -> dict[str, Any] 
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         read.faults.mark(place, "intake_unknown_word", "type", known=len(_TYPES))
-        return None
+        kind = "track"
     owner = _owner(message, place, read.faults)
     properties = _object(message, "properties", place, read.faults)
     traits = _object(message, "traits", place, read.faults)
@@ -263,7 +262,7 @@ def _others(
     if device is not None and known.kind == "login":
         yield Identifier("device", device)
     previous = _id(message.get("previousId"))
-    if message["type"] == "alias" and previous is not None and previous != known.value:
+    if message.get("type") == "alias" and previous is not None and previous != known.value:
         yield Identifier("device" if previous == device else "login", previous)
     for name, value in _snaked(traits).items():
         text = _id(value)
