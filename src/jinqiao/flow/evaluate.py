@@ -234,7 +234,7 @@ def requests_of(inputs: Inputs, sessions: pa.Table, day: int) -> Requests:
     tier = sessions["city_tier"].cast(pa.float32()).to_numpy()
     return Requests(
         inputs.customer[person].astype(np.int32),
-        pa.array([""] * len(person)),
+        pa.array([""] * len(person), pa.string()),
         pa.array(np.where(agreed, "given", None), pa.string()),
         ids, ids, sessions["occurred_at"].cast(pa.int64()).to_numpy(),
         *[sessions[name].combine_chunks() for name in ("channel", "scene", "source")],
@@ -288,9 +288,7 @@ def _policies(
 def _naive(inputs: Inputs, score: Callable[[_Day, slice], NDArray[np.float64]]) -> Policy:
     caps, slots = caps_of(inputs.serving), inputs.serving.settings.slots
 
-    def policy(
-        day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
+    def policy(day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]) -> NDArray[np.int64]:
         may = day.allowed[rows] & open_
         return shelves(np.where(may, score(day, rows), -np.inf), caps, slots)
 
@@ -303,9 +301,7 @@ def _knowing(
     """True chances now, wear included, less the week's prices."""
     caps, slots = caps_of(inputs.serving), inputs.serving.settings.slots
 
-    def policy(
-        day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
+    def policy(day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]) -> NDArray[np.int64]:
         may = day.allowed[rows] & open_
         visits = inputs.market.visits(day.number).take(np.arange(rows.start, rows.stop))
         pairs = truth.pairs(visits, may, life)
@@ -338,9 +334,7 @@ def _static(inputs: Inputs, truth: Truth) -> Policy:
     whole = np.full(allowed.shape, -np.inf)
     whole[allowed] = np.where(reduced > 0, reduced, -np.inf)
 
-    def policy(
-        day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
+    def policy(day: _Day, rows: slice, life: Life, open_: NDArray[np.bool_]) -> NDArray[np.int64]:
         may = day.allowed[rows] & open_
         person = inputs.market.visits(day.number).person[rows]
         return shelves(np.where(may, whole[person], -np.inf), caps, slots, (BESIDE,))
@@ -377,7 +371,7 @@ class _Player:
         self.policy = policy
         self.life = inputs.life.fork()
         self.units = Units(inputs.catalog)
-        self.ids = pa.array(inputs.serving.product_ids)
+        self.ids = inputs.market.product_ids
         self._carry(inputs)
 
     def _carry(self, inputs: Inputs) -> None:
@@ -407,8 +401,10 @@ class _Player:
             for click, product, now in zip(ids, products, at, strict=True)
         ]
         columns = {name: clicks[name] for name in ("trace_id", "position", "product_id")}
-        table = pa.table({"click_id": pa.array(ids), **columns, "clicked_at": clicks["clicked_at"]})
-        self.life.accept(table.filter(pa.array(taken)))
+        table = pa.table(
+            {"click_id": pa.array(ids, pa.string()), **columns, "clicked_at": clicks["clicked_at"]}
+        )
+        self.life.accept(table.filter(pa.array(np.array(taken, bool))))
 
 
 def _shown(day: _Day, rows: slice, chosen: NDArray[np.int64], ids: pa.Array) -> pa.Table:

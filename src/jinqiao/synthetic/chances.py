@@ -39,7 +39,7 @@ BESIDE = 0.88
 _CLICK = np.array([-2.35, -2.30, -2.30, -2.65, -2.65, -2.55, -2.60, -2.70, -2.60])
 _APPLY = np.array([-1.35, -1.20, -1.25, -2.05, -2.10, -1.85, -1.90, -1.60, -1.60])
 _ACTIVE = np.array([0.70, 0.75, 0.65, 0.40, 0.45, 0.65, 0.80, 0.60, 0.60])
-_PULL_FIT = 1.25
+_PULL_FIT = 0.90
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ def _chances(  # type: ignore[no-untyped-def]
         k, h = kind[p], hidden[p]
         want = need[s, k]
         dear = dearness[p] * (0.5 + thrift[s])
-        x = click[k] + 0.95 * want + pull[s, k] + h[0] - 0.22 * dear
+        x = click[k] + 0.70 * want + pull[s, k] + h[0] - 0.22 * dear
         out[i, 0] = 1.0 / (1.0 + np.exp(-x))
-        x = apply[k] + 0.45 * want + 0.3 * pull[s, k] + h[1] - 0.30 * dear
+        x = apply[k] + 0.32 * want + 0.3 * pull[s, k] + h[1] - 0.30 * dear
         out[i, 1] = 1.0 / (1.0 + np.exp(-x))
         if credit[p]:
             cut = h[6] + (h[9] if day[s] >= h[10] else 0.0)

@@ -141,7 +141,7 @@ def _house(
     drafts, hidden = [], []
     for k, kind in enumerate(classes):
         merchant = rng.random() < _MERCHANT_SHARE.get(kind, 0.0)
-        appeal = 0.38 * rng.standard_normal()
+        appeal = 0.30 * rng.standard_normal()
         draft = Draft(inst_id, k, kind, licence, merchant, (zh, en), _days(rng, spec))
         drafts.append(draft_product(rng, draft))
         hidden.append(_hide(rng, policy, kind, appeal))
@@ -184,7 +184,7 @@ def _policy(rng: np.random.Generator, licence: LicenceKind) -> _Policy:
     spot = rng.random()
     drift = 0.45 if spot < 0.15 else -0.4 if spot < 0.25 else 0.0
     return _Policy(
-        weights, _CUT.get(licence, 0.0) + 0.22 * rng.standard_normal(), rng.uniform(0.16, 0.3),
+        weights, _CUT.get(licence, 0.0) + 0.22 * rng.standard_normal(), rng.uniform(0.25, 0.45),
         rng.uniform(0.03, 0.09), drift, int(rng.integers(20, 48)), rng.uniform(1.0, 4.5),
         rng.uniform(3.0, 9.0), bool(rng.random() < 0.5),
     )  # fmt: skip
@@ -198,7 +198,7 @@ def _hide(rng: np.random.Generator, policy: _Policy, kind: ProductClass, appeal:
         appeal=appeal,
         effort=0.3 * rng.standard_normal(),
         weights=(float(w[0]), float(w[1]), float(w[2]), float(w[3])),
-        cut=policy.cut + (-0.15 if kind is C.BNPL else 0.0) + 0.08 * rng.standard_normal(),
+        cut=policy.cut + (-0.35 if kind is C.BNPL else 0.0) + 0.08 * rng.standard_normal(),
         soft=policy.soft,
         noise=policy.noise,
         drift=policy.drift if credit else 0.0,

@@ -15,7 +15,7 @@ from jinqiao.synthetic.draws import stream
 from jinqiao.synthetic.moments import CHANNELS
 from jinqiao.synthetic.names import REGIONS
 from jinqiao.synthetic.people import OCCUPATIONS, People
-from jinqiao.synthetic.rows import digits
+from jinqiao.synthetic.rows import digits, words
 from jinqiao.synthetic.spec import BLOCK, Spec
 
 __all__ = ["attribute_table", "consent_table", "identifier_table", "user_table"]
@@ -33,11 +33,6 @@ _GRANTS = {
 _WITHDRAWN = 0.03
 
 
-def _words(codes: NDArray[np.integer], words: tuple[str, ...]) -> pa.Array:
-    values = pa.array(np.asarray(codes, np.int8))
-    return pa.DictionaryArray.from_arrays(values, pa.array(words)).cast(pa.string())
-
-
 def region_of(people: People) -> NDArray[np.int64]:
     """Return each person's region number: large cities in the first regions more often."""
     return (people.index * 7 + people.city_tier.astype(np.int64) * 3) % len(REGIONS)
@@ -48,13 +43,13 @@ def user_table(people: People) -> pa.Table:
     return pa.table(
         {
             "user_id": digits("u", people.index, 8),
-            "kind": _words(people.merchant, ("person", "merchant")),
+            "kind": words(people.merchant, ("person", "merchant")),
             "birth_year": pa.array(people.birth_year.astype(np.int32)),
-            "gender": _words(people.female, ("male", "female")),
+            "gender": words(people.female, ("male", "female")),
             "city_tier": pa.array(people.city_tier),
-            "region": _words(region_of(people), tuple(code for code, _, _ in REGIONS)),
-            "education": _words(people.education, EDUCATION),
-            "occupation": _words(people.occupation, OCCUPATIONS),
+            "region": words(region_of(people), tuple(code for code, _, _ in REGIONS)),
+            "education": words(people.education, EDUCATION),
+            "occupation": words(people.occupation, OCCUPATIONS),
             "risk_tolerance": pa.array(people.risk_tolerance),
         }
     )
@@ -76,7 +71,7 @@ def attribute_table(people: People, spec: Spec, seed: int, block: int, start_us:
             {
                 "attribute_id": digits(f"a{number}-", people.index, 8),
                 "user_id": users["user_id"],
-                "attribute": pa.array([name] * len(people)),
+                "attribute": pa.array([name] * len(people), pa.string()),
                 "number": pa.nulls(len(people), pa.float64())
                 if text
                 else column.cast(pa.float64()),
@@ -122,9 +117,9 @@ def identifier_table(people: People, seed: int, block: int) -> pa.Table:
         ("device", digits("d2-", index, 8), luck[3] < 0.45),
     ]
     tables = [
-        pa.table({"user_id": users, "kind": pa.array([kind] * n), "value": value}).filter(
-            pa.array(keep)
-        )
+        pa.table(
+            {"user_id": users, "kind": pa.array([kind] * n, pa.string()), "value": value}
+        ).filter(pa.array(keep))
         for kind, value, keep in parts
     ]
     return pa.concat_tables(tables).combine_chunks()
@@ -172,6 +167,6 @@ def _consents(
             "text_version": pa.array([f"{purpose.value}@1"] * n, pa.string()),
             "occurred_at": _instants(at),
             "received_at": _instants(at + 500_000),
-            "channel": _words(people.channel[rows], CHANNELS),
+            "channel": words(people.channel[rows], CHANNELS),
         }
     )

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jinqiao.domain.tables import CLICKS, REPORTS
@@ -35,13 +35,16 @@ from jinqiao.synthetic.fate import (
     reports_of,
 )
 from jinqiao.synthetic.moments import class_pull
-from jinqiao.synthetic.rows import digits
+from jinqiao.synthetic.rows import digits, joined, words
 
 if TYPE_CHECKING:
     from jinqiao.synthetic.market import Market
 
 __all__ = ["Life", "Tally"]
 
+_STAGE_NAMES = tuple(stage.value for stage in STAGES)
+_POLARITY_NAMES = tuple(polarity.value for polarity in POLARITIES)
+_schema = cache(arrow_schema)
 _NEVER = np.iinfo(np.int64).max // 4
 _TIRES = 0.06
 _HALF_LIFE_DAYS = 5.0
@@ -119,7 +122,7 @@ class Life:
         InputError : a position is outside 1 to 4, or a product stands twice on a shelf.
         """
         if shown.num_rows == 0:
-            return arrow_schema(CLICKS).empty_table()
+            return _schema(CLICKS).empty_table()
         m = _Shown(self.market, shown)
         clicked = np.zeros(shown.num_rows, bool)
         for rows in m.rounds():
@@ -227,7 +230,7 @@ class Life:
     def reports(self, until_us: int) -> pa.Table:
         """Return REPORTS that have arrived by an instant and were not handed out yet, as they came."""
         if not self._pending:
-            return arrow_schema(REPORTS).empty_table()
+            return _schema(REPORTS).empty_table()
         every = Reports.join(self._pending)
         here = every.received <= until_us
         left = every.take(~here)
@@ -243,26 +246,20 @@ class Life:
         corrects = digits("r", r.key, 18, r.sequence == 0)
         first = digits("", r.stage * 100 + r.turn, 4)
         values = {
-            "report_id": pc.binary_join_element_wise(
-                digits("r", r.key, 18), digits("", step, 4), "-"
-            ),
-            "institution_id": pa.array(goods.institution_id).take(pa.array(r.product)),
+            "report_id": joined(digits("r", r.key, 18), digits("", step, 4), "-"),
+            "institution_id": words(r.product, goods.institution_id),
             "click_id": pa.array([self._click_ids[i] for i in r.click], pa.string()),
-            "stage": pa.array([s.value for s in STAGES]).take(pa.array(r.stage)),
-            "polarity": pa.array([p.value for p in POLARITIES]).take(pa.array(r.polarity)),
+            "stage": words(r.stage, _STAGE_NAMES),
+            "polarity": words(r.polarity, _POLARITY_NAMES),
             "occurred_at": pa.array(r.occurred).cast(pa.timestamp("us")),
             "received_at": pa.array(r.received).cast(pa.timestamp("us")),
             "amount_minor": pa.array(r.amount, mask=no_amount),
-            "currency": pa.array(["CNY"]).take(
-                pa.array(np.zeros(len(r), np.int64), mask=no_amount)
-            ),
-            "corrects": pc.binary_join_element_wise(corrects, first, "-"),
+            "currency": words(np.zeros(len(r), np.int64), ("CNY",), no_amount),
+            "corrects": joined(corrects, first, "-"),
             "sequence": pa.array(r.sequence.astype(np.int32)),
-            "refusal_code": pa.array(REFUSALS).take(
-                pa.array(np.maximum(r.refusal, 0), mask=r.refusal < 0)
-            ),
+            "refusal_code": words(r.refusal, REFUSALS, r.refusal < 0),
         }
-        return pa.table(values, schema=arrow_schema(REPORTS))
+        return pa.table(values, schema=_schema(REPORTS))
 
 
 def _accepted(found: list[_Drawn], first: int, market: Market) -> Accepted:
@@ -353,4 +350,4 @@ def _clicks(m: _Shown, rows: NDArray[np.int64]) -> pa.Table:
         "product_id": table["product_id"],
         "clicked_at": pa.array(m.clicked_us[rows]).cast(pa.timestamp("us")),
     }
-    return pa.table(values, schema=arrow_schema(CLICKS))
+    return pa.table(values, schema=_schema(CLICKS))

@@ -124,6 +124,11 @@ class Market:
     def goods(self) -> Goods:
         return make_goods(self.houses)
 
+    @cached_property
+    def product_ids(self) -> pa.Array:
+        """Every product's id, in the order of ``products``."""
+        return pa.array(self.goods.product_id, pa.string())
+
     def institution_files(self) -> dict[str, dict[str, Any]]:
         """Return file stem → the plain data of ``institutions/<stem>.yaml``."""
         return {str(i.institution_id): as_file(i) for i in self.institutions}
@@ -231,16 +236,15 @@ class Market:
     def behaviour(self, day: int) -> pa.Table:
         """Return RAW_BEHAVIOUR rows of one day: pages, ledger views, reading, product pages."""
         visits = self.visits(day)
-        ids = pa.array(self.goods.product_id)
         looks = browse(visits, self.people_of(visits.person), self.goods, day, self.seed)
-        table = behaviour_table(visits, day, looks, ids, self.seed)
+        table = behaviour_table(visits, day, looks, self.product_ids, self.seed)
         return check(table, RAW_BEHAVIOUR)
 
     # -- numbers behind ids ------------------------------------------------------------------------
 
     def product_rows(self, product_id: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
         """Return the place of each product id. Raises NotFound for an unknown one."""
-        found = pc.index_in(product_id, value_set=pa.array(self.goods.product_id))
+        found = pc.index_in(product_id, value_set=self.product_ids)
         if found.null_count:
             place = int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])
             raise NotFound(f"no product {product_id[place].as_py()!r}", field="product_id")

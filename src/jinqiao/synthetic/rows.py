@@ -6,6 +6,7 @@ Letters: n people, r rows, months and days of the window; a day is counted from 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,9 @@ from jinqiao.engines.tables import arrow_schema
 from jinqiao.synthetic.people import People
 from jinqiao.synthetic.spec import Spec
 
-__all__ = ["BANK", "WALLET", "Calendar", "Lines", "Rows", "digits", "finish", "line_table"]
+__all__ = [
+    "BANK", "WALLET", "Calendar", "Lines", "Rows", "digits", "finish", "joined", "line_table", "words",
+]  # fmt: skip
 
 _NAMES = tuple(CATEGORIES)
 _MEMOS = tuple(zh for zh, _ in CATEGORIES.values())
@@ -208,29 +211,22 @@ def line_table(people: People, lines: Lines, rows: NDArray[np.int64]) -> pa.Tabl
     user = digits("u", index, 8)
     way = np.where(account == WALLET, 2, (party >= 0) & (amount < 0)).astype(np.int8)
     transaction = (digits("t", index, 8), digits("", lines.turn[rows].astype(np.int64), 5), "-")
-    where = _words(account, ("-bank", "-wallet"))
+    where = words(account, ("-bank", "-wallet"))
     values = {
-        "transaction_id": pc.binary_join_element_wise(*transaction),
+        "transaction_id": joined(*transaction),
         "user_id": user,
-        "account_id": pc.binary_join_element_wise(user, where, ""),
+        "account_id": joined(user, where, ""),
         "occurred_at": pa.array(lines.at_us[rows]).cast(pa.timestamp("us")),
         "received_at": pa.array(lines.received_us[rows]).cast(pa.timestamp("us")),
         "amount_minor": pa.array(amount),
-        "currency": _words(np.zeros(len(rows), np.int8), ("CNY",)),
+        "currency": words(np.zeros(len(rows), np.int8), ("CNY",)),
         "balance_minor": pa.array(lines.balance[rows]),
-        "category": _words(category, _NAMES),
-        "instrument": _words(way, ("bank", "card", "wallet")),
+        "category": words(category, _NAMES),
+        "instrument": words(way, ("bank", "card", "wallet")),
         "counterparty_key": digits("k", np.maximum(party, 0).astype(np.int64), 4, party < 0),
-        "memo": _words(category, _MEMOS, ~lines.told[rows]),
+        "memo": words(category, _MEMOS, ~lines.told[rows]),
     }
     return pa.table(values, schema=arrow_schema(RAW_TRANSACTIONS))
-
-
-def _words(
-    codes: NDArray[np.int8], words: tuple[str, ...], mask: NDArray[np.bool_] | None = None
-) -> pa.Array:
-    values = pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask), pa.array(words))
-    return values.cast(pa.string())
 
 
 def digits(
@@ -238,4 +234,26 @@ def digits(
 ) -> pa.Array:
     """Return texts: a prefix and numbers padded to a width; null where masked."""
     text = pc.cast(pa.array(numbers + 10**width, mask=mask), pa.string())
-    return pc.binary_join_element_wise(prefix, pc.utf8_slice_codeunits(text, 1), "")
+    return joined(prefix, pc.utf8_slice_codeunits(text, 1), "")
+
+
+@cache
+def _scalar(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.string())
+
+
+def joined(*parts: pa.Array | str) -> pa.Array:
+    """Return texts row by row: all parts but the last, joined by the last."""
+    return pc.binary_join_element_wise(*[_scalar(p) if isinstance(p, str) else p for p in parts])
+
+
+@cache
+def _list(words: tuple[str, ...]) -> pa.Array:
+    return pa.array(words, pa.string())
+
+
+def words(
+    codes: NDArray[np.integer], of: tuple[str, ...], mask: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Return the word of each code, null where masked."""
+    return _list(of).take(pa.array(codes, mask=mask))

@@ -45,11 +45,11 @@ _RATE = {
 _OTHER_RATE = {C.CREDIT_CARD: (1_050, 1_825), C.DEPOSIT: (110, 210), C.FUND: (150, 420)}
 _EXAMPLE = {  # amount, term of the example, smallest, largest amount
     C.CREDIT_CARD: (300_000, 365, 100_000, 5_000_000),
-    C.LOAN: (1_000_000, 365, 100_000, 20_000_000),
+    C.LOAN: (400_000, 365, 100_000, 20_000_000),
     C.BNPL: (200_000, 180, 10_000, 2_000_000),
-    C.DEPOSIT: (2_000_000, 365, 100_000, 50_000_000),
-    C.FUND: (1_000_000, 365, 1_000, 100_000_000),
-    C.INSURANCE: (60_000, 365, 10_000, 2_000_000),
+    C.DEPOSIT: (1_000_000, 365, 100_000, 50_000_000),
+    C.FUND: (500_000, 365, 1_000, 100_000_000),
+    C.INSURANCE: (30_000, 365, 10_000, 2_000_000),
     C.SUPPLY_CHAIN: (3_000_000, 90, 500_000, 50_000_000),
     C.E_ACCOUNT: (100_000, 365, 0, 5_000_000),
     C.PAYMENT: (100_000, 365, 0, 50_000_000),
@@ -122,7 +122,7 @@ def _cost(rng: np.random.Generator, draft: Draft) -> Cost:
     low, high = _RATE.get((kind, draft.licence), _OTHER_RATE.get(kind, (0, 0)))
     rate = int(rng.integers(low, high + 1) // 5 * 5) if high else 0
     if kind is C.INSURANCE:
-        amount = int(amount * rng.uniform(0.55, 1.6)) // 1_000 * 1_000
+        amount = int(amount * rng.uniform(0.7, 1.35)) // 1_000 * 1_000
     fees = _fees(rng, draft, amount)
     repayment = _repayment(rng, kind)
     cost = Cost(
@@ -239,7 +239,7 @@ def _payout(rng: np.random.Generator, draft: Draft) -> Payout:
     if kind is C.LOAN:
         dear = 1.0 if draft.licence is LicenceKind.BANK else 1.6
         if spot < 0.55:
-            return _share(rng, Stage.DISBURSEMENT, 60 * dear, 150 * dear, 60)
+            return _share(rng, Stage.DISBURSEMENT, 120 * dear, 300 * dear, 60)
         if spot < 0.85:
             return _fixed(rng, PayoutBasis.CPA, Stage.APPROVAL, 6_000 * dear, 12_000 * dear, 30)
         return _fixed(rng, PayoutBasis.CPL, Stage.APPLICATION, 700 * dear, 1_600 * dear, 0)
@@ -247,13 +247,13 @@ def _payout(rng: np.random.Generator, draft: Draft) -> Payout:
         stage = Stage.ACTIVATION if spot < 0.6 else Stage.APPROVAL
         return _fixed(rng, PayoutBasis.CPA, stage, 7_000, 15_000, 30)
     if kind is C.SUPPLY_CHAIN:
-        return _share(rng, Stage.DISBURSEMENT, 30, 80, 60)
+        return _share(rng, Stage.DISBURSEMENT, 20, 60, 60)
     if kind is C.DEPOSIT:
-        return _share(rng, Stage.ACTIVATION, 8, 25, 0)
+        return _share(rng, Stage.ACTIVATION, 15, 50, 0)
     if kind is C.FUND:
-        return _share(rng, Stage.ACTIVATION, 20, 60, 0)
+        return _share(rng, Stage.ACTIVATION, 40, 120, 0)
     if kind is C.INSURANCE:
-        return _share(rng, Stage.ACTIVATION, 800, 2_200, 15)
+        return _share(rng, Stage.ACTIVATION, 1_200, 3_000, 15)
     if kind is C.BNPL:
         return _fixed(rng, PayoutBasis.CPA, Stage.ACTIVATION, 1_500, 4_000, 0)
     return _fixed(rng, PayoutBasis.CPA, Stage.ACTIVATION, 500, 1_800, 0)

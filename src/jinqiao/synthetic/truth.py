@@ -119,9 +119,7 @@ class Truth:
 
     # -- the best that static facts allow ------------------------------------------------------------
 
-    def static_pairs(
-        self, allowed: NDArray[np.bool_], day: float, draws: int = 12
-    ) -> ClickedPairs:
+    def static_pairs(self, allowed: NDArray[np.bool_], day: float, draws: int = 12) -> ClickedPairs:
         """Return every allowed pair of a person and a product, valued by static facts alone.
 
         What static facts leave open (the private part of needs, risk and score) is drawn anew

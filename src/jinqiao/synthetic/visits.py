@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jinqiao.domain.time import DAY_US
@@ -12,7 +11,7 @@ from jinqiao.synthetic.draws import normal_of, uniform
 from jinqiao.synthetic.goods import Goods
 from jinqiao.synthetic.moments import CHANNELS, SCENES, Visits
 from jinqiao.synthetic.people import People
-from jinqiao.synthetic.rows import digits
+from jinqiao.synthetic.rows import digits, joined, words
 from jinqiao.synthetic.spec import Spec
 
 __all__ = [
@@ -86,10 +85,6 @@ def session_ids(visits: Visits, day: int) -> pa.Array:
     return digits("s", number, 13)
 
 
-def _words(codes: NDArray[np.int8], words: tuple[str, ...]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words)).cast(pa.string())
-
-
 def _instants(at_us: NDArray[np.int64]) -> pa.Array:
     return pa.array(at_us).cast(pa.timestamp("us"))
 
@@ -101,9 +96,9 @@ def session_table(visits: Visits, day: int) -> pa.Table:
             "session_id": session_ids(visits, day),
             "user_id": user_ids(visits.person),
             "occurred_at": _instants(visits.at_us),
-            "channel": _words(visits.channel, CHANNELS),
-            "scene": _words(visits.scene, SCENES),
-            "source": _words(visits.bought.astype(np.int8), ("own", "bought")),
+            "channel": words(visits.channel, CHANNELS),
+            "scene": words(visits.scene, SCENES),
+            "source": words(visits.bought.astype(np.int8), ("own", "bought")),
             "visit_cost_minor": pa.array(visits.cost_minor),
             "city_tier": pa.array(visits.place_tier),
         }
@@ -186,21 +181,21 @@ def _behaviour(
     step = digits(
         "", kinds.astype(np.int64) * 1_000 + np.where(product >= 0, product % 1_000, 0), 4
     )
-    message = pc.binary_join_element_wise(digits("m", number, 13), step, "-")
+    message = joined(digits("m", number, 13), step, "-")
     order = np.lexsort((place, at))
     part = visits.take(rows)
     table = pa.table(
         {
             "message_id": message,
-            "type": _words((kinds > 0).astype(np.int8), ("page", "track")),
-            "event": _words(kinds, _EVENTS),
+            "type": words((kinds > 0).astype(np.int8), ("page", "track")),
+            "event": words(kinds, _EVENTS),
             "user_id": user_ids(part.person),
             "session_id": session_ids(part, day),
             "occurred_at": _instants(at),
             "received_at": _instants(at + late.astype(np.int64)),
-            "channel": _words(part.channel, CHANNELS),
-            "scene": _words(part.scene, SCENES),
-            "source": _words(part.bought.astype(np.int8), ("own", "bought")),
+            "channel": words(part.channel, CHANNELS),
+            "scene": words(part.scene, SCENES),
+            "source": words(part.bought.astype(np.int8), ("own", "bought")),
             "city_tier": pa.array(part.place_tier),
             "product_id": product_ids.take(
                 pa.array(np.where(product >= 0, product, 0), mask=product < 0)
