@@ -177,6 +177,10 @@ class Live:
         shelves = self.rank(requests, policy=policy)
         return shelves.record(0)
 
+    def preview(self, customer_id: str | None, context: Context) -> Shelf:
+        """Return a shelf that nobody was shown: nothing is logged."""
+        return self.rank(self.request(customer_id, context), log=False).record(0)
+
     def explain(
         self, customer_id: str | None, context: Context, product_id: str,
         *, trace_id: str | None = None, policy: str = "plan",

@@ -5,7 +5,7 @@ The clock is the market's. Nothing here reads the market's truth; ``evaluate`` d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ __all__ = ["Rehearsal", "SimulatedClock", "open_market"]
 
 _TICK_US = DAY_US // 12
 _TICKS = 12
+_BLOCKS_AT_ONCE = 10
 REBUILD_DAYS = 7
 """Profiles and models are made anew so often; the plan every day."""
 
@@ -67,25 +68,27 @@ class Rehearsal:
         _write_files(self.engine, self.market)
         intake.apply_catalog(self.engine, author="market")
         intake.publish_consent_texts(self.engine)
-        blocks = self.market.blocks
-        for place, block in enumerate(blocks):
-            progress(f"block {block}", place / len(blocks))
-            self._arrive_block(block)
+        blocks = list(self.market.blocks)
+        for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
+            progress("ledger", start / len(blocks))
+            self._arrive_blocks(blocks[start : start + _BLOCKS_AT_ONCE])
         self._map_customers()
 
-    def _arrive_block(self, block: int) -> None:
+    def _arrive_blocks(self, blocks: list[int]) -> None:
+        """Take in some thousand people; few large batches keep the lake's files few."""
         market, engine = self.market, self.engine
-        begin = self.day_us(0)
+        begin, name = self.day_us(0), f"{blocks[0]}-{blocks[-1]}"
+        attributes = pa.concat_tables([market.attributes(b) for b in blocks])
         intake.receive_table(
-            engine, "attributes", market.attributes(block), source="market",
-            batch_id=f"attributes-{block}",
-        )  # fmt: skip
+            engine, "attributes", attributes, source="market", batch_id=f"attributes-{name}"
+        )
+        history = pa.concat_tables([market.transactions(b, None, begin) for b in blocks])
         intake.receive_table(
-            engine, "transactions", market.transactions(block, None, begin), source="market",
-            batch_id=f"history-{block}",
-        )  # fmt: skip
-        intake.receive_consents(engine, market.consents(block))
-        intake.receive_identifiers(engine, market.identifiers(block))
+            engine, "transactions", history, source="market", batch_id=f"history-{name}"
+        )
+        intake.receive_consents(engine, pa.concat_tables([market.consents(b) for b in blocks]))
+        identifiers = pa.concat_tables([market.identifiers(b) for b in blocks])
+        intake.receive_identifiers(engine, identifiers)
 
     def _map_customers(self) -> None:
         users = pa.concat_arrays(
@@ -165,7 +168,7 @@ class Rehearsal:
 
     def play_day(self, live: Live, day: int, *, policy: str) -> None:
         """Play one day's visits in order of time, some hours at once."""
-        consents = self._consents()
+        consents = self.consents()
         sessions = self.market.sessions(day)
         for start, part in _ticks(sessions, self.day_us(day)):
             self.clock.now_us = start
@@ -228,7 +231,8 @@ class Rehearsal:
         ).filter(pa.array(taken))
         self.life.accept(accepted)
 
-    def _consents(self) -> dict[str, str]:
+    def consents(self) -> dict[str, str]:
+        """Return customer id → version of the standing consent to personalise, now."""
         with self.engine.records.reading() as tx:
             state = customer.consent_state(tx, self.clock())
         mine = pc.and_(pc.equal(state["purpose"], Purpose.PERSONALISE.value), state["granted"])
@@ -243,11 +247,11 @@ class Rehearsal:
         first = max(day - REBUILD_DAYS, 0)
         if day == 0:
             return
-        for block in self.market.blocks:
-            rows = self.market.transactions(block, self.day_us(first), self.day_us(day))
-            intake.receive_table(
-                self.engine, "transactions", rows, source="market", batch_id=f"week-{day}-{block}"
-            )
+        span = (self.day_us(first), self.day_us(day))
+        rows = pa.concat_tables([self.market.transactions(b, *span) for b in self.market.blocks])
+        intake.receive_table(
+            self.engine, "transactions", rows, source="market", batch_id=f"week-{day}"
+        )
         events = pa.concat_tables([self.market.behaviour(d) for d in range(first, day)])
         intake.receive_table(
             self.engine, "behaviour", events, source="market", batch_id=f"behaviour-{day}"
@@ -291,5 +295,3 @@ def _same_limits(duals: Any) -> dict[str, float] | None:
         return None
     return {name: price for name, price in duals.items() if "@" not in name or "@total" in name}
 
-
-Report = Callable[[str, float], None]
