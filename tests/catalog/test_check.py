@@ -10,10 +10,12 @@ import pytest
 
 from catalog.conftest import TEMPLATES
 from jinqiao import catalog
+from jinqiao.catalog.eligibility import rule_fields
 from jinqiao.domain.fault import Fault
 from jinqiao.domain.feature import FeatureDictionary
 from jinqiao.domain.jurisdiction import Jurisdiction
 from jinqiao.domain.stage import ProductClass
+from jinqiao.engines.rules import parse
 
 ON = date(2026, 3, 1)
 Laws = dict[str, Jurisdiction]
@@ -176,3 +178,21 @@ def test_packs_are_checked_by_line() -> None:
         found = catalog.check_jurisdictions({"CN.yaml": pack.replace(old, new, 1)})
         assert found, new
         assert found[0].line > 1
+
+
+def test_the_samples_and_the_reference_fit_the_real_dictionary(laws: Laws) -> None:
+    """Samples and the example rule of the reference name features that profiles really have."""
+    from jinqiao import profile
+
+    dictionary = profile.dictionary()
+    files = catalog.read_files(TEMPLATES / "institutions")
+    assert catalog.check(files, laws, dictionary, ON) == ()
+    page = Path(__file__).parents[2] / "docs" / "reference" / "rule-language.md"
+    text = page.read_text(encoding="utf-8")
+    rules = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    table = text.split("## What may be written")[1].split("Nothing else")[0]
+    rules += re.findall(r"`([^`]+)`", table)
+    known = rule_fields(dictionary)
+    assert len(rules) > 8
+    for rule in rules:
+        parse(rule, known)

@@ -133,3 +133,22 @@ def test_a_kept_record_is_plain_json(tx: Tx, bank_text: str) -> None:
     (row,) = tx.find("institution_versions")
     assert json.loads(json.dumps(row["record"])) == row["record"]
     assert row["text"] == bank_text
+
+
+def test_nothing_is_sold_before_its_launch_or_after_its_withdrawal(tx: Tx, bank_text: str) -> None:
+    """A click-out from a stale page is refused with the reason, and holds no unit."""
+    text = bank_text.replace(
+        "launch_on: 2026-01-01", "launch_on: 2026-03-02, withdraw_on: 2026-03-03"
+    )
+    applied(tx, {"bank.yaml": text}, NOW_US)
+    found, day = catalog.load(tx), 86_400_000_000
+    told = catalog.reserve_many(
+        tx,
+        found,
+        [catalog.Reservation(f"c{i}", "qinghe_card", NOW_US + i * day) for i in range(3)]
+        + [catalog.Reservation("c3", "nothing", NOW_US)],
+    )
+    assert [one.allowed for one in told] == [False, True, False, False]
+    codes = [reason.code for one in told for reason in one.reasons]
+    assert codes == ["product_not_offered", "product_not_offered", "product_unknown"]
+    assert {unit["click_id"] for unit in tx.find("limit_units")} == {"c1"}

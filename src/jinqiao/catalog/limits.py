@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from jinqiao.catalog.costs import payout_minor
+from jinqiao.catalog.table import midnight_us
 from jinqiao.domain.catalog import Branch, Catalog, Institution, Limit, Measure, Product
 from jinqiao.domain.stage import Stage
 
@@ -41,6 +42,7 @@ class ProductTerms:
 
     ``full_minor``: what one paid unit pays at most, charged to money limits when a report names no
     money; ``rate_bps``: the share of the money reported, for a payout that is a share.
+    ``launch_us`` and ``withdraw_us``: on sale from the one until before the other.
     """
 
     product: Product
@@ -48,10 +50,17 @@ class ProductTerms:
     by_branch: tuple[tuple[str, tuple[LimitTerms, ...]], ...]
     full_minor: int
     rate_bps: int | None
+    launch_us: int | None = None
+    withdraw_us: int | None = None
 
     @property
     def paid_stage(self) -> Stage:
         return self.product.payout.stage
+
+    def on_sale(self, now_us: int) -> bool:
+        """Return whether the product has been launched and is not withdrawn; hours aside."""
+        launched = self.launch_us is None or self.launch_us <= now_us
+        return launched and (self.withdraw_us is None or now_us < self.withdraw_us)
 
     def limits(self, branch_id: str | None) -> tuple[LimitTerms, ...]:
         """Return every limit a click-out through this branch (None: no branch) counts against."""
@@ -106,6 +115,8 @@ def _product(product: Product, institution: Institution) -> ProductTerms:
         by_branch=tuple((b.branch_id, tuple(_of(b, institution))) for b in institution.branches),
         full_minor=payout_minor(product, dearest=True),
         rate_bps=max(shares, default=None),
+        launch_us=midnight_us(product.schedule.launch_on, institution.zone),
+        withdraw_us=midnight_us(product.schedule.withdraw_on, institution.zone),
     )
 
 

@@ -18,7 +18,7 @@ from jinqiao.domain.time import from_us, to_us
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["offered", "product_table", "schedule_mask"]
+__all__ = ["midnight_us", "offered", "product_table", "schedule_mask"]
 
 _INT32 = 2**31 - 1
 
@@ -113,11 +113,11 @@ def _row(institution: Institution, product: Product, version: int) -> dict[str, 
         "payout_stage": payout.stage.value,
         "payout_amount_minor": payout_minor(product),
         "hold_hours": product.delivery.hold_hours,
-        "launch_at": _midnight(product.schedule.launch_on, institution.zone),
-        "withdraw_at": _midnight(product.schedule.withdraw_on, institution.zone),
+        "launch_at": midnight_us(product.schedule.launch_on, institution.zone),
+        "withdraw_at": midnight_us(product.schedule.withdraw_on, institution.zone),
     }
 
 
-def _midnight(day: date | None, zone: str) -> int | None:
+def midnight_us(day: date | None, zone: str) -> int | None:
     """Return the instant (µs) a day begins in a zone."""
     return None if day is None else to_us(datetime.combine(day, time(), ZoneInfo(zone)))

@@ -54,8 +54,8 @@ class Reservation:
 def reserve(tx: Tx, catalog: Catalog, wanted: Reservation) -> Decision:
     """Return whether a click-out got one unit of every limit it counts against: all, or none.
 
-    Not allowed: a limit has none left, or the product is unknown or stopped. The same click again
-    gets the same answer.
+    Not allowed: a limit has none left, or the product is unknown, stopped, not launched yet or
+    withdrawn. The same click again gets the same answer.
     """
     return reserve_many(tx, catalog, [wanted])[0]
 
@@ -144,15 +144,27 @@ class _Plan:
 
 def _plan(wanted: Reservation, terms: dict[str, ProductTerms], catalog: Catalog) -> _Plan:
     product = terms.get(wanted.product_id)
-    if product is None or wanted.product_id in catalog.stopped:
-        code = "product_unknown" if product is None else "product_stopped"
-        reason = Reason(code, MappingProxyType({"product_id": wanted.product_id}))
-        return _Plan(wanted, product, (), reason)
+    refusal = _refusal(wanted, product, catalog)
+    if product is None or refusal is not None:
+        return _Plan(wanted, product, (), refusal)
     keyed = tuple(
         (one, period_key(wanted.now_us, one.limit.period, one.zone))
         for one in product.limits(wanted.branch_id)
     )
     return _Plan(wanted, product, keyed)
+
+
+def _refusal(wanted: Reservation, terms: ProductTerms | None, catalog: Catalog) -> Reason | None:
+    """Return why a product sells nothing now, limits aside."""
+    if terms is None:
+        code = "product_unknown"
+    elif wanted.product_id in catalog.stopped:
+        code = "product_stopped"
+    elif not terms.on_sale(wanted.now_us):
+        code = "product_not_offered"
+    else:
+        return None
+    return Reason(code, MappingProxyType({"product_id": wanted.product_id}))
 
 
 def _reserved(book: Book, plan: _Plan) -> Decision:
