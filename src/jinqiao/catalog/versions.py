@@ -29,7 +29,7 @@ def apply(
     Conflict when a product belongs to another institution or a later version is there already.
     """
     _refuse_faults(files)
-    latest = _latest(tx.find(_VERSIONS, order_by=("institution_id", "version")))
+    latest = _latest(tx, None)
     rows = [
         _next(latest.get(file.institution.institution_id), file, author, now_us)
         for file in files.files
@@ -47,9 +47,7 @@ def apply(
 
 def load(tx: Tx, at_us: int | None = None) -> Catalog:
     """Return the catalog in force at an instant (None: after everything written so far)."""
-    below = None if at_us is None else {"valid_from_at": at_us + 1}
-    latest = _latest(tx.find(_VERSIONS, order_by=("institution_id", "version"), below=below))
-    standing = [row for row in latest.values() if not row["withdrawn"]]
+    standing = [row for row in _latest(tx, at_us).values() if not row["withdrawn"]]
     return Catalog(
         tuple(_institution(row) for row in standing),
         tuple((InstitutionId(row["institution_id"]), row["version"]) for row in standing),
@@ -105,9 +103,15 @@ def _refuse_faults(files: Files) -> None:
         raise SchemaError("two files describe one institution", record=min(twice))
 
 
-def _latest(rows: Iterable[Row]) -> dict[str, Row]:
-    """Return the last row of each institution, of rows in version order."""
-    return {row["institution_id"]: row for row in rows}
+def _latest(tx: Tx, at_us: int | None) -> dict[str, Row]:
+    """Return each institution's last version at an instant, in id order, however many there are."""
+    below = None if at_us is None else {"valid_from_at": at_us + 1}
+    latest: dict[str, Row] = {}
+    for first in tx.find(_VERSIONS, {"version": 1}, order_by=("institution_id",)):
+        where = {"institution_id": first["institution_id"]}
+        for row in tx.find(_VERSIONS, where, order_by=("-version",), limit=1, below=below):
+            latest[first["institution_id"]] = row
+    return latest
 
 
 def _next(last: Row | None, file: CatalogFile, author: str, now_us: int) -> dict[str, Any] | None:
