@@ -79,10 +79,10 @@ def record_consents_table(tx: Tx, table: pa.Table) -> int:
     rows: list[dict[str, Any]] = []
     for values in zip(*columns, strict=True):
         row = dict(zip(CONSENT_EVENTS.names, values, strict=True))
+        _known_words(row)
         row["text_version"] = row["text_version"] or newest_text(row["purpose"]).version
         row["channel"] = row["channel"] or "web"
         row["scope"] = row["scope"] or ""
-        _known_words(row)
         row["consent_id"] = _consent_id(row)
         rows.append(row)
     return _recorded(tx, rows)

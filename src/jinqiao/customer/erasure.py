@@ -54,10 +54,12 @@ def export(tx: Tx, lake: Lake, customer_id: str, vault: Vault) -> dict[str, Any]
 def erase(tx: Tx, customer_id: str, actor: str, now_us: int) -> Erased:
     """Return what was destroyed: every key and identifier of the customer's subjects.
 
+    The anonymous subject of a device that only this customer was seen on goes with them.
     Consent statements stay as proof, under ids that nothing leads to. Raises NotFound when the
     customer is unknown or was erased before.
     """
     subjects = members(tx, customer_id)
+    subjects += _own_devices(tx, subjects)
     rows = tx.find("identifiers", {"subject_id": list(subjects)})
     digests = tuple(sorted({row["identifier_digest"] for row in rows if _owns(row["kind"])}))
     tx.delete("subject_keys", {"subject_id": list(subjects)})
@@ -73,6 +75,25 @@ def erase(tx: Tx, customer_id: str, actor: str, now_us: int) -> Erased:
     }
     tx.insert_new("audit", [audit])
     return Erased(subjects, len(rows), digests)
+
+
+def _own_devices(tx: Tx, subjects: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the subjects of devices that were seen with these subjects and nobody else."""
+    seen = tx.find("identifiers", {"subject_id": list(subjects), "kind": "via_device"})
+    digests = sorted({row["identifier_digest"] for row in seen})
+    if not digests:
+        return ()
+    everyone = tx.find("identifiers", {"identifier_digest": digests})
+    shared = {
+        row["identifier_digest"]
+        for row in everyone
+        if row["kind"] == "via_device" and row["subject_id"] not in subjects
+    }
+    return tuple(
+        row["subject_id"]
+        for row in everyone
+        if row["kind"] == "device" and row["identifier_digest"] not in shared
+    )
 
 
 def _owns(kind: str) -> bool:

@@ -72,4 +72,4 @@ def publish_texts(tx: Tx, texts: tuple[ConsentText, ...], now_us: int) -> int:
 def text_digests(tx: Tx) -> dict[str, str]:
     """Return version → digest of every text, shipped or published."""
     shipped = {text.version: text_digest(text) for text in shipped_texts()}
-    return {row["version"]: row["digest"] for row in tx.find("consent_texts")} | shipped
+    return shipped | {row["version"]: row["digest"] for row in tx.find("consent_texts")}
