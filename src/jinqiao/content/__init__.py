@@ -6,7 +6,7 @@ in it promises a return or an approval. From: docs/how-to/dock-an-institution.md
 """
 
 from jinqiao.content.approval import approve, approved, disapprove
-from jinqiao.content.pieces import digest_of, load
+from jinqiao.content.pieces import check, digest_of, load
 from jinqiao.content.ranking import rank
 
-__all__ = ["approve", "approved", "digest_of", "disapprove", "load", "rank"]
+__all__ = ["approve", "approved", "check", "digest_of", "disapprove", "load", "rank"]

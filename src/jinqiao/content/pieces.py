@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from jinqiao.domain.content import Material
+from jinqiao.domain.fault import Fault
 from jinqiao.domain.stage import ProductClass
 from jinqiao.errors import NotFound, SchemaError
 
-__all__ = ["digest_of", "load"]
+__all__ = ["check", "digest_of", "load"]
 
 MAX_BYTES = 64 << 10
 _IDENTITY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -34,6 +35,25 @@ def load(directory: Path | str | None = None) -> tuple[Material, ...]:
             raise SchemaError("two pieces have this id", record=name, field="content_id")
         pieces[piece.content_id] = piece
     return tuple(pieces[key] for key in sorted(pieces))
+
+
+def check(directory: Path | str) -> tuple[Fault, ...]:
+    """Return every fault of a folder's pieces: at most one a file, and ids used twice.
+
+    Raises NotFound when there is no such folder.
+    """
+    first: dict[str, str] = {}
+    faults: list[Fault] = []
+    for name, content in _contents(directory):
+        try:
+            piece = _piece(name, content)
+        except SchemaError as error:
+            faults.append(Fault(name, 0, 0, error.field or "", error.message, error.fix or ""))
+            continue
+        if first.setdefault(piece.content_id, name) != name:
+            said = f"piece {piece.content_id} is in {first[piece.content_id]} already"
+            faults.append(Fault(name, 0, 0, "content_id", said, "rename it"))
+    return tuple(faults)
 
 
 def digest_of(topic: str, product_class: str, texts: tuple[str, str, str, str]) -> str:
