@@ -129,3 +129,8 @@ def test_a_parameter_without_a_value_is_refused() -> None:
     with pytest.raises(InputError) as refused:
         to_spark(check("select a from t where a < $top"))
     assert refused.value.field == "top"
+
+
+def test_a_fraction_is_a_double_for_spark() -> None:
+    """A literal with a point is no decimal there, whose quotients would be rounded."""
+    assert "a / CAST(30.4375 AS DOUBLE)" in to_spark(check("select a / 30.4375 as x from t"))

@@ -33,6 +33,8 @@ def to_spark(query: CheckedQuery, parameters: Mapping[str, object] | None = None
             return exp.func("unix_micros", instant, dialect="spark")
         if isinstance(node, exp.Anonymous) and str(node.name).lower() == "row":
             return exp.Anonymous(this="struct", expressions=node.expressions)
+        if isinstance(node, exp.Literal) and not node.is_string and "." in str(node.this):
+            return exp.cast(node.copy(), "double")  # a decimal there would round quotients
         return node
 
     tree = sqlglot.parse_one(query.text, dialect="duckdb").transform(change)
