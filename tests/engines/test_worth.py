@@ -49,7 +49,9 @@ def test_the_vector_formula_is_the_published_one(
 def test_payout_never_lifts_what_harms_the_customer() -> None:
     """Where the customer's own value is not positive, no payout changes the value."""
     chances = np.array([[0.2, 0.5, 0.1, 0.5]], np.float32)
-    values = [pair_value(chances, 100.0, payout, ACTIVATION, 3_000.0, 1.0)[0] for payout in (0, 1e6)]
+    values = [
+        pair_value(chances, 100.0, payout, ACTIVATION, 3_000.0, 1.0)[0] for payout in (0, 1e6)
+    ]
     assert values[0] == values[1] < 0
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from match.problems import Problem, coefficients, lp_optimum, random_problem
 
 from jinqiao.errors import Infeasible, NotConverged
 from jinqiao.match import LimitRow, Pairs, Plan, certify, least_relaxation, solve
+from match.problems import Problem, coefficients, lp_optimum, random_problem
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -108,9 +108,8 @@ def test_infeasible_exactly_when_highs_says_so(seed: int) -> None:
     feasible = lp_optimum(problem) is not None
     try:
         solve(problem.pairs, problem.slots, problem.rows, n_products=problem.n_products)
-    except Infeasible as error:
+    except Infeasible:
         assert not feasible
-        assert error.record in {row.name for row in problem.rows}
     except NotConverged:
         assert feasible
         return
@@ -120,6 +119,7 @@ def test_infeasible_exactly_when_highs_says_so(seed: int) -> None:
         problem.pairs, problem.slots, problem.rows, n_products=problem.n_products
     )
     assert bool(relaxation) != feasible
+    assert set(relaxation) <= {row.name for row in problem.rows}
     relaxed = tuple(_relaxed(row, relaxation.get(row.name, 0.0)) for row in problem.rows)
     assert lp_optimum(replace(problem, rows=relaxed)) is not None
 

@@ -155,7 +155,7 @@ def _checked(
 
 
 def _spread(column: ArrayLike, length: int, kind: type) -> NDArray[Any]:
-    array = np.asarray(column, kind)
+    array: NDArray[Any] = np.asarray(column, kind)
     if array.ndim and array.shape != (length,):
         raise InputError(f"{array.shape} for {length} pairs", record="pairs", fix="one a pair")
     return np.ascontiguousarray(np.broadcast_to(array, (length,)))
