@@ -248,7 +248,7 @@ class Live:
             fresh = [
                 catalogs.Reservation(
                     c.click_id, c.product_id, out.clicked_us, out.branch_id,
-                    out.expected_payout_minor or None,
+                    None,
                 )
                 for c, out in zip(recorded, outs, strict=True)
             ]  # fmt: skip
