@@ -57,6 +57,8 @@ class Rehearsal:
     customers: dict[str, str] = field(default_factory=dict)
     plans: list[Planned] = field(default_factory=list)
     ready: daily.Prepared | None = None
+    _live: Any = None
+    _planned_day: int = -1
 
     def day_us(self, day: int) -> int:
         """Return the instant a market day begins."""
@@ -126,6 +128,8 @@ class Rehearsal:
 
     def plan(self, day: int, progress: Progress = nothing_to_say) -> Live:
         """Return the planned shelf of a day: learnt anew each week, solved anew each day."""
+        if self._planned_day == day:
+            return self._live
         at = self.day_us(day)
         self.clock.now_us = at
         since = day - self.market.log_days
@@ -143,7 +147,7 @@ class Rehearsal:
             daily.publish(self.engine, serving, planned, self.ready.model)
         live = Live(self.engine, serving, self.ready.catalog, self.ready.model)
         live.pacer = Pacer.of(live, planned)
-        self._live = live
+        self._live, self._planned_day = live, day
         return live
 
     def play(self, until_day: int, progress: Progress = nothing_to_say) -> None:
@@ -260,9 +264,8 @@ class Rehearsal:
         daily.drain_outcomes(self.engine)
 
     def _flush(self) -> None:
-        live = getattr(self, "_live", None)
-        if live is not None:
-            live.flush()
+        if self._live is not None:
+            self._live.flush()
 
 
 def open_market(

@@ -256,4 +256,4 @@ def words(
     codes: NDArray[np.integer], of: tuple[str, ...], mask: NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """Return the word of each code, null where masked."""
-    return _list(of).take(pa.array(codes, mask=mask))
+    return _list(of).take(pa.array(np.asarray(codes).astype(np.int32), mask=mask))
