@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -22,13 +23,18 @@ from jinqiao.profile import (
     save_tag,
     tags,
 )
-from jinqiao.store.base import Tx
+from jinqiao.store.base import Records, Tx
 from jinqiao.store.memory import MemoryRecords
+from jinqiao.store.records import open_records
 
 
-@pytest.fixture
-def tx() -> Iterator[Tx]:
-    with MemoryRecords().transaction() as opened:
+@pytest.fixture(params=["memory", "sqlite"])
+def tx(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tx]:
+    records: Records = MemoryRecords()
+    if request.param == "sqlite":
+        records = open_records(f"sqlite:///{tmp_path}/records.db")
+        records.migrate()
+    with records.transaction() as opened:
         yield opened
 
 
