@@ -32,8 +32,9 @@ from jinqiao.shelf import Explainers, Requests, Serving, Shelves
 
 if TYPE_CHECKING:
     from jinqiao.propensity import ChainModel
+    from jinqiao.store.base import Tx
 
-__all__ = ["ClickedOut", "Live", "open_live", "receive_reports"]
+__all__ = ["ClickedOut", "Live", "open_live", "receive_reports", "receive_within"]
 
 _HOUR_US = 3_600_000_000
 
@@ -93,9 +94,10 @@ class Live:
             if line["branch_id"] is not None:
                 continue
             name = line["product_id"]
-            places = (
-                of_house.get(line["institution_id"], []) if name is None else [self._place[name]]
-            )
+            if name is None:
+                places = of_house.get(line["institution_id"], [])
+            else:  # a product of a newer catalog is not served by this snapshot
+                places = [self._place[name]] if name in self._place else []
             free = line["left"] - headroom(line["limit"])
             for i in places:
                 least = int(self.serving.payout_minor[i]) if line["measure"] == "money" else 1
@@ -239,31 +241,32 @@ class Live:
 
     def click_out_many(self, clicks: Sequence[Mapping[str, Any]]) -> list[ClickedOut]:
         """Return the same for many clicks in time order, in one durable transaction."""
-        outs = [self._out(click) for click in clicks]
-        if not outs:
+        if not clicks:
             return []
 
         def step(tx: Any) -> list[ClickedOut]:
-            recorded = conversion.record_clicks(tx, outs, key=self.engine.keyring.click)
-            fresh = [
-                catalogs.Reservation(
-                    c.click_id, c.product_id, out.clicked_us, out.branch_id,
-                    None,
-                )
-                for c, out in zip(recorded, outs, strict=True)
-            ]  # fmt: skip
-            decisions = catalogs.reserve_many(tx, self.catalog, fresh)
-            gone = [c.click_id for c, d in zip(recorded, decisions, strict=True) if not d.allowed]
-            if gone:
-                conversion.mark_sold_out(tx, gone)
-            return [
-                ClickedOut(replace(c, reserved=d.allowed), d, self._url(c) if d.allowed else "")
-                for c, d in zip(recorded, decisions, strict=True)
-            ]
+            return self.click_out_within(tx, clicks)
 
         done = self.engine.write(step, durable=True)
         assert isinstance(done, list)
         return done
+
+    def click_out_within(self, tx: Tx, clicks: Sequence[Mapping[str, Any]]) -> list[ClickedOut]:
+        """Return the same inside a transaction that is open already."""
+        outs = [self._out(click) for click in clicks]
+        recorded = conversion.record_clicks(tx, outs, key=self.engine.keyring.click)
+        fresh = [
+            catalogs.Reservation(c.click_id, c.product_id, out.clicked_us, out.branch_id, None)
+            for c, out in zip(recorded, outs, strict=True)
+        ]
+        decisions = catalogs.reserve_many(tx, self.catalog, fresh)
+        gone = [c.click_id for c, d in zip(recorded, decisions, strict=True) if not d.allowed]
+        if gone:
+            conversion.mark_sold_out(tx, gone)
+        return [
+            ClickedOut(replace(c, reserved=d.allowed), d, self._url(c) if d.allowed else "")
+            for c, d in zip(recorded, decisions, strict=True)
+        ]
 
     def _out(self, click: Mapping[str, Any]) -> conversion.ClickOut:
         product = self._products.get(click["product_id"])
@@ -305,13 +308,20 @@ def receive_reports(
     now = engine.clock() if now_us is None else now_us
 
     def step(tx: Any) -> conversion.Receipt:
-        receipt = conversion.receive(tx, postbacks, now_us=now)
-        catalogs.move(tx, receipt.moves, now)
-        return receipt
+        return receive_within(tx, postbacks, now_us=now)
 
     done = engine.write(step, durable=True)
     assert isinstance(done, conversion.Receipt)
     return done
+
+
+def receive_within(
+    tx: Tx, postbacks: Sequence[Postback] | pa.Table, *, now_us: int
+) -> conversion.Receipt:
+    """Return the same inside a transaction that is open already."""
+    receipt = conversion.receive(tx, postbacks, now_us=now_us)
+    catalogs.move(tx, receipt.moves, now_us)
+    return receipt
 
 
 def open_live(engine: Engine) -> Live:
