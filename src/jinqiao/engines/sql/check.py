@@ -94,7 +94,7 @@ def _walk(tree: Any, allowed: frozenset[str], record: str) -> None:
         kind = type(node).__name__
         if kind not in allowed:
             word = _word(node)
-            fix = FIXES.get(kind, "see docs/decisions/0004-two-engine-sql.md")
+            fix = FIXES.get(kind, "see docs/reference/features.md")
             raise _fault(f"{word} is not in the subset", node, record, fix)
         rule = _RULES.get(kind)
         if rule is not None:
