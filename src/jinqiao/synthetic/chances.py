@@ -36,10 +36,11 @@ POSITION = EXAMINATION * TRUST
 BESIDE = 0.88
 """Each offer of the same class above it takes this much from an offer's chance of a click."""
 
-_CLICK = np.array([-2.35, -2.30, -2.30, -2.65, -2.65, -2.55, -2.60, -2.70, -2.60])
-_APPLY = np.array([-1.35, -1.20, -1.25, -2.05, -2.10, -1.85, -1.90, -1.60, -1.60])
-_ACTIVE = np.array([0.70, 0.75, 0.65, 0.40, 0.45, 0.65, 0.80, 0.60, 0.60])
-_PULL_FIT = 0.90
+_CLICK = np.array([-2.45, -2.50, -2.15, -2.35, -2.40, -2.35, -2.50, -2.45, -2.40])
+_APPLY = np.array([-1.10, -1.30, -0.90, -1.85, -1.85, -1.75, -1.70, -1.80, -1.80])
+_APPROVE = np.array([0.0, 0.0, 0.0, 0.80, 0.70, 0.70, 0.0, 0.95, 0.95])
+_ACTIVE = np.array([0.70, 0.70, 0.70, 0.55, 0.55, 0.65, 0.80, 0.65, 0.65])
+_FIT, _PULL_FIT = 0.9, 0.60
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +84,30 @@ def chances_of(
     _chances(
         row, product, state.need, state.pull, state.facts, state.body, state.thrift, state.ring,
         state.day, goods.kind, goods.credit, goods.dearness, goods.hidden,
-        _CLICK, _APPLY, _ACTIVE, out,
+        _CLICK, _APPLY, _APPROVE, _ACTIVE, out,
     )  # fmt: skip
     return out
 
 
 def fit_of(need: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how well a class suits, in (0, 1), of needs of any shape."""
-    out: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-_PULL_FIT * need))
+    out: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-_FIT - _PULL_FIT * need))
     return out
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _chances(  # type: ignore[no-untyped-def]
     row, product, need, pull, facts, body, thrift, ring, day, kind, credit, dearness, hidden,
-    click, apply, active, out,
+    click, apply, approve, active, out,
 ):  # fmt: skip
     for i in range(row.size):
         s, p = row[i], product[i]
         k, h = kind[p], hidden[p]
         want = need[s, k]
         dear = dearness[p] * (0.5 + thrift[s])
-        x = click[k] + 0.70 * want + pull[s, k] + h[0] - 0.22 * dear
+        x = click[k] + 0.48 * want + pull[s, k] + h[0] - 0.15 * dear
         out[i, 0] = 1.0 / (1.0 + np.exp(-x))
-        x = apply[k] + 0.32 * want + 0.3 * pull[s, k] + h[1] - 0.30 * dear
+        x = apply[k] + 0.22 * want + 0.3 * pull[s, k] + h[1] - 0.2 * dear
         out[i, 1] = 1.0 / (1.0 + np.exp(-x))
         if credit[p]:
             cut = h[6] + (h[9] if day[s] >= h[10] else 0.0)
@@ -114,7 +115,7 @@ def _chances(  # type: ignore[no-untyped-def]
             chance = 1.0 / (1.0 + np.exp(-(x - cut) / h[7]))
             out[i, 2] = 0.4 * h[8] + (1.0 - h[8]) * chance
         else:
-            x = 1.15 + h[11] - (body[s] if k == 5 else 0.0)
+            x = approve[k] + h[11] - (body[s] if k == 5 else 0.0)
             out[i, 2] = 1.0 / (1.0 + np.exp(-x))
         x = active[k] + 0.30 * want + h[11] - 0.15 * dear
         out[i, 3] = 1.0 / (1.0 + np.exp(-x))

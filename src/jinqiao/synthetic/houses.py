@@ -50,7 +50,7 @@ _SELLS = {
     L.PAYMENT: (C.PAYMENT, C.E_ACCOUNT, C.BNPL),
 }
 _MERCHANT_SHARE = {C.LOAN: 0.10, C.PAYMENT: 0.4, C.DEPOSIT: 0.08, C.SUPPLY_CHAIN: 1.0}
-_CUT = {L.BANK: 0.42, L.CONSUMER_FINANCE: 0.18, L.MICRO_LENDER: -0.08, L.PAYMENT: 0.0}
+_CUT = {L.BANK: 0.36, L.CONSUMER_FINANCE: 0.30, L.MICRO_LENDER: 0.14, L.PAYMENT: 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _policy(rng: np.random.Generator, licence: LicenceKind) -> _Policy:
     spot = rng.random()
     drift = 0.45 if spot < 0.15 else -0.4 if spot < 0.25 else 0.0
     return _Policy(
-        weights, _CUT.get(licence, 0.0) + 0.22 * rng.standard_normal(), rng.uniform(0.25, 0.45),
+        weights, _CUT.get(licence, 0.0) + 0.22 * rng.standard_normal(), rng.uniform(0.28, 0.48),
         rng.uniform(0.03, 0.09), drift, int(rng.integers(20, 48)), rng.uniform(1.0, 4.5),
         rng.uniform(3.0, 9.0), bool(rng.random() < 0.5),
     )  # fmt: skip
@@ -198,7 +198,7 @@ def _hide(rng: np.random.Generator, policy: _Policy, kind: ProductClass, appeal:
         appeal=appeal,
         effort=0.3 * rng.standard_normal(),
         weights=(float(w[0]), float(w[1]), float(w[2]), float(w[3])),
-        cut=policy.cut + (-0.35 if kind is C.BNPL else 0.0) + 0.08 * rng.standard_normal(),
+        cut=policy.cut + (-0.38 if kind is C.BNPL else 0.0) + 0.08 * rng.standard_normal(),
         soft=policy.soft,
         noise=policy.noise,
         drift=policy.drift if credit else 0.0,

@@ -35,7 +35,7 @@ class Spec:
     behaviour_days: int = 60
     visits_per_week: float = 1.2
     slots: int = 4
-    knowable: float = 0.62
+    knowable: float = 0.55
     need_pull: float = 1.0
     scarce_share: float = 0.34
     demand_to_capacity: float = 1.75

@@ -45,9 +45,9 @@ _RATE = {
 _OTHER_RATE = {C.CREDIT_CARD: (1_050, 1_825), C.DEPOSIT: (110, 210), C.FUND: (150, 420)}
 _EXAMPLE = {  # amount, term of the example, smallest, largest amount
     C.CREDIT_CARD: (300_000, 365, 100_000, 5_000_000),
-    C.LOAN: (400_000, 365, 100_000, 20_000_000),
-    C.BNPL: (200_000, 180, 10_000, 2_000_000),
-    C.DEPOSIT: (1_000_000, 365, 100_000, 50_000_000),
+    C.LOAN: (300_000, 365, 100_000, 20_000_000),
+    C.BNPL: (100_000, 180, 10_000, 2_000_000),
+    C.DEPOSIT: (800_000, 365, 100_000, 50_000_000),
     C.FUND: (500_000, 365, 1_000, 100_000_000),
     C.INSURANCE: (30_000, 365, 10_000, 2_000_000),
     C.SUPPLY_CHAIN: (3_000_000, 90, 500_000, 50_000_000),
@@ -122,7 +122,7 @@ def _cost(rng: np.random.Generator, draft: Draft) -> Cost:
     low, high = _RATE.get((kind, draft.licence), _OTHER_RATE.get(kind, (0, 0)))
     rate = int(rng.integers(low, high + 1) // 5 * 5) if high else 0
     if kind is C.INSURANCE:
-        amount = int(amount * rng.uniform(0.7, 1.35)) // 1_000 * 1_000
+        amount = int(amount * rng.uniform(0.85, 1.25)) // 1_000 * 1_000
     fees = _fees(rng, draft, amount)
     repayment = _repayment(rng, kind)
     cost = Cost(
@@ -205,7 +205,7 @@ def _promotion(rng: np.random.Generator, kind: ProductClass) -> tuple[str, str]:
 
 def _rule(rng: np.random.Generator, draft: Draft) -> str:
     """Return the published eligibility rule over profile features."""
-    kind, income = draft.kind, int(rng.choice([200, 300, 400, 500, 600, 800])) * 1_000
+    kind, income = draft.kind, int(rng.choice([300, 400, 500, 600, 800])) * 1_000
     strict = draft.licence is LicenceKind.BANK
     parts: list[str] = []
     if draft.merchant:
@@ -217,8 +217,8 @@ def _rule(rng: np.random.Generator, draft: Draft) -> str:
     if kind in (C.LOAN, C.CREDIT_CARD, C.BNPL):
         parts.append(f"age between {low} and {high}")
         parts.append(f"monthly_income_minor >= {income if strict else income // 2}")
-        if strict and rng.random() < 0.6:
-            parts.append(f"debt_service_ratio <= {rng.choice([0.45, 0.5, 0.55, 0.6])}")
+        if rng.random() < (0.8 if strict else 0.4):
+            parts.append(f"debt_service_ratio <= {rng.choice([0.25, 0.3, 0.35, 0.4, 0.5])}")
         if rng.random() < 0.3:
             parts.append(f"city_tier <= {int(rng.choice([3, 4]))}")
     elif kind is C.INSURANCE:
