@@ -129,8 +129,8 @@ def check_table(
 
 def check_messages(read: Messages, now_us: int | Sequence[int]) -> Checked:
     """Return messages as a typed block; ``now_us`` is one arrival, or one per message."""
-    arrivals = now_us if isinstance(now_us, Sequence) else None
-    latest = max(arrivals) if arrivals else int(now_us)  # type: ignore[call-overload]
+    arrivals = None if isinstance(now_us, int) else now_us
+    latest = now_us if isinstance(now_us, int) else max(now_us)
     if arrivals is not None:
         for row, arrival in zip(read.behaviour, arrivals, strict=True):
             if row is not None:
@@ -318,7 +318,7 @@ def _refused_rows(door: Door, batch: Batch, checked: Checked) -> list[Row]:
     lie = write_bodies(door.rejects, (batch.batch_id, batch.now_us), bodies, door.seal_body)
     owners = _array(checked.main, "user_id")
     keys = _array(checked.main, _schemas(checked.stored_kind)[1].key[0])
-    rows = []
+    rows: list[Row] = []
     for place, (file, offset, length) in zip(places, lie, strict=True):
         owner = owners[place].as_py()
         rows.append(

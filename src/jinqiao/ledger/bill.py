@@ -102,13 +102,18 @@ def read_bill(
     format_, at = _told(lines, kind, name)
     header = [_plain(cell) for cell in lines[at].cells]
     above = _above(lines[:at])
-    notes, entries, faults = at + 1, [], []
+    notes = at + 1
+    entries: list[tuple[Line, Entry, int, int | None]] = []
+    faults: list[RowFault] = []
     for line in rejoined(lines[at + 1 :], len(header)):
         if not any(bare(cell) for cell in line.cells) or _FOOTER.match(line.cells[0]):
             notes += 1
             continue
         entry = _entry(line, header, (format_, above), name)
-        (faults if isinstance(entry, RowFault) else entries).append(entry)
+        if isinstance(entry, RowFault):
+            faults.append(entry)
+        else:
+            entries.append(entry)
     rows = _rows(entries, format_, digest)
     return Bill(format_.kind, categorise(rows), tuple(faults), len(entries) + len(faults), notes)
 

@@ -111,25 +111,25 @@ def categorise(table: pa.Table, *, mcc: pa.Array | None = None) -> pa.Table:
     """
     import pyarrow as pa
 
-    memos = table["memo"].to_pylist()
-    amounts = table["amount_minor"].to_pylist()
     codes = mcc.to_pylist() if mcc is not None else [None] * table.num_rows
-    known: dict[tuple[str, bool], str] = {}
+    columns = (table[name].to_pylist() for name in ("category", "memo", "amount_minor"))
+    known: dict[tuple[object, ...], str] = {}
     found = []
-    for row, have in enumerate(table["category"].to_pylist()):
-        if have not in UNSORTED:
-            found.append(have)
-            continue
-        by_code = category_of_mcc(codes[row]) if codes[row] is not None else None
-        if by_code is not None and amounts[row] < 0:
-            found.append(by_code)
-            continue
-        key = (_words(memos[row]), amounts[row] > 0)
+    for category, memo, amount, code in zip(*columns, codes, strict=True):
+        words, sign = _words(memo), 1 if amount > 0 else -1
+        key = (category, words, sign, code)
         if key not in known:
-            known[key] = category_of(key[0], 1 if key[1] else -1)
+            known[key] = _one(category, words, sign, code)
         found.append(known[key])
     at = table.column_names.index("category")
     return table.set_column(at, table.schema.field("category"), pa.array(found, pa.string()))
+
+
+def _one(category: str, words: str, sign: int, mcc: int | None) -> str:
+    if category not in UNSORTED:
+        return category
+    by_code = category_of_mcc(mcc) if mcc is not None and sign < 0 else None
+    return by_code or category_of(words, sign)
 
 
 def _words(memo: str | None) -> str:
