@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -324,11 +325,14 @@ def receive_within(
     return receipt
 
 
-def open_live(engine: Engine) -> Live:
-    """Return the current snapshot at work. Raises Unavailable when there is none yet."""
+def open_live(engine: Engine, folder: Path | None = None) -> Live:
+    """Return the current snapshot (or a kept one's folder) at work.
+
+    Raises Unavailable when there is none yet.
+    """
     from jinqiao import propensity
 
-    folder = engine.snapshots.current()
+    folder = engine.snapshots.current() if folder is None else folder
     if folder is None:
         raise Unavailable("nothing is published yet", fix="run `jinqiao publish`")
     model = None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.domain.content import Material
-from jinqiao.domain.stage import ProductClass
 from jinqiao.errors import NotFound
 from jinqiao.flow.wiring import Engine
 
 if TYPE_CHECKING:
     from jinqiao.store.base import Tx
 
-__all__ = ["all_pieces", "approve_piece", "content_list", "pieces_beside"]
+__all__ = ["all_pieces", "approve_piece", "approved_pieces", "content_list"]
 
 
 def all_pieces(engine: Engine) -> tuple[Material, ...]:
@@ -69,12 +67,9 @@ def approve_piece(
     return bool(engine.write(step, durable=True))
 
 
-def pieces_beside(
-    engine: Engine, classes: Sequence[ProductClass], *, read: Sequence[str] = (), count: int = 3
-) -> tuple[Material, ...]:
-    """Return the approved pieces that stand beside offers of these classes, best first."""
+def approved_pieces(engine: Engine) -> tuple[Material, ...]:
+    """Return the pieces whose exact words some institution approves now."""
     from jinqiao import content
 
     with engine.records.reading() as tx:
-        standing = content.approved(tx, all_pieces(engine))
-    return content.rank(standing, classes, read=read, count=count)
+        return content.approved(tx, all_pieces(engine))
