@@ -161,3 +161,16 @@ def _iso(us: int) -> str:
     from jinqiao.domain.time import from_us
 
     return from_us(us).isoformat()
+
+
+def test_two_batches_that_race_count_each_row_once(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When another batch brings a row between the look and the write, it counts as duplicate."""
+    table = raw_transactions([transaction(1), transaction(2)])
+    accept_table(receiving.door, receiving.batch("a"), "transactions", table.slice(0, 1))
+    unseen = pa.array([False, False])
+    monkeypatch.setattr(receiving.lake, "known", lambda schema, keys: unseen)
+    received = accept_table(receiving.door, receiving.batch("b"), "transactions", table)
+    assert (received.accepted, received.duplicate) == (1, 1)
+    assert accept_table(receiving.door, receiving.batch("b"), "transactions", table) == received

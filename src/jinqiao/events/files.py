@@ -214,7 +214,7 @@ def _csv_blocks(records: Iterator[tuple[Any, bytes]], width: int) -> Iterator[_C
             elif cells is None or b"\n" not in text.rstrip(b"\r\n"):
                 block.add(None, text, "intake_not_csv" if cells is None else "intake_wrong_width")
             else:  # a stray quote swallowed line ends: each line for itself
-                for line in text.splitlines(keepends=True):
+                for line in filter(bytes.strip, text.splitlines(keepends=True)):
                     alone = _alone(line)
                     fits = alone is not None and len(alone) == width
                     block.add(alone if fits else None, line, "" if fits else "intake_wrong_width")

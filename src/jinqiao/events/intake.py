@@ -170,6 +170,7 @@ def _carry(
 ) -> Received:
     good = _good_rows(checked)
     kept = _kept(door, batch)
+    first_try = kept is None
     if kept is None:
         kept = _decide(door, batch, checked, (good, refused_rows))
     if kept["received"] != checked.main.num_rows:
@@ -180,9 +181,11 @@ def _carry(
         )
     if kept["state"] != "done":
         arrived = Batch(batch.batch_id, batch.source, kept["received_at"])
-        _write(door, arrived, checked, good)
+        written = _write(door, arrived, checked, good)
+        counts = _counted(kept, written) if first_try else {}
+        kept = {**kept, **counts, "state": "done"}
         with door.records.transaction(durable=True) as tx:
-            tx.update("intake_batches", {"batch_id": batch.batch_id}, {"state": "done"})
+            tx.update("intake_batches", {"batch_id": batch.batch_id}, {**counts, "state": "done"})
     return Received(
         kept["received"],
         kept["accepted"],
@@ -228,14 +231,21 @@ def _decide(
     return kept or row
 
 
-def _write(door: Door, batch: Batch, checked: Checked, good: pa.Table) -> None:
-    parts = [(checked.stored_kind, good)]
-    parts += [(kind, table) for kind, table in checked.beside]
-    for kind, table in parts:
+def _write(door: Door, batch: Batch, checked: Checked, good: pa.Table) -> int:
+    """Append the good rows and what lies beside them; return how many good rows were new."""
+    new = []
+    for kind, table in ((checked.stored_kind, good), *checked.beside):
         if table.num_rows:
             _, schema = _schemas(kind)
             rows = _lake_rows(door, batch, schema, table)
-            door.lake.append(schema, rows, batch_id=batch.batch_id)
+            new.append(door.lake.append(schema, rows, batch_id=batch.batch_id).accepted)
+    return new[0] if good.num_rows else 0
+
+
+def _counted(kept: Row, written: int) -> dict[str, int]:
+    """Return the counts when another batch brought some of the same rows in the meantime."""
+    late = kept["accepted"] - written
+    return {"accepted": written, "duplicate": kept["duplicate"] + late} if late > 0 else {}
 
 
 def _lake_rows(door: Door, batch: Batch, schema: TableSchema, raw: pa.Table) -> pa.Table:
