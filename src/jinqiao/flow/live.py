@@ -119,6 +119,11 @@ class Live:
         with self._lock:
             self._pending.append(rows)
 
+    def waiting(self) -> tuple[pa.Table, ...]:
+        """Return the decision rows that are not in the lake yet, oldest first."""
+        with self._lock:
+            return tuple(self._pending)
+
     def flush(self) -> int:
         """Append the kept decisions to the lake in one batch; return how many rows."""
         with self._flushing:

@@ -1,0 +1,56 @@
+"""What each page shows, as records: numbers, codes and names; the faces write the sentences.
+
+In: an engine, what is live, who asks. Out: one view record a page. Always: a customer's page is
+made from the customer's own rows; what a page cannot show is a decision with reasons.
+"""
+
+from jinqiao.flow.pages.mine import (
+    ApplicationView,
+    ConsentView,
+    DataPage,
+    application_views,
+    data_page,
+)
+from jinqiao.flow.pages.operator import OperatorPage, open_desk, operator_page, issue_desk
+from jinqiao.flow.pages.products import (
+    Clause,
+    Example,
+    Leaving,
+    ProductPage,
+    go,
+    leaving,
+    product_page,
+)
+from jinqiao.flow.pages.shelves import NEEDS, OfferCard, ShelfPage, need_of, shelf_page
+from jinqiao.flow.pages.topics import one_piece, topics
+from jinqiao.flow.pages.why import OfferWhy, WhyPage, why_not, why_page
+
+__all__ = [
+    "NEEDS",
+    "ApplicationView",
+    "Clause",
+    "ConsentView",
+    "DataPage",
+    "Example",
+    "Leaving",
+    "OfferCard",
+    "OfferWhy",
+    "OperatorPage",
+    "ProductPage",
+    "ShelfPage",
+    "WhyPage",
+    "application_views",
+    "open_desk",
+    "data_page",
+    "go",
+    "leaving",
+    "need_of",
+    "one_piece",
+    "issue_desk",
+    "operator_page",
+    "product_page",
+    "shelf_page",
+    "topics",
+    "why_not",
+    "why_page",
+]

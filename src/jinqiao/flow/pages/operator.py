@@ -1,0 +1,140 @@
+"""The operator's page: indicators, plots, the plan's certificate; and the desk's own session."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jinqiao.domain.metric import Metric
+from jinqiao.errors import Forbidden, Unauthenticated, Unavailable
+from jinqiao.flow import access
+from jinqiao.flow.access import Principal, Role
+
+if TYPE_CHECKING:
+    from jinqiao.flow.wiring import Engine
+
+__all__ = ["DESK_SECONDS", "OperatorPage", "open_desk", "operator_page", "issue_desk"]
+
+DESK_SECONDS = 3_600
+_SECOND_US = 1_000_000
+_WINDOWS = (7, 28, 84)
+_LIMITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPage:
+    """``plan`` is {} before one is published; ``limits`` are its dearest, dearest first."""
+
+    window_days: int
+    windows: tuple[int, ...]
+    metrics: tuple[Metric, ...]
+    texts: dict[str, tuple[str, str, str]]
+    plots: tuple[str, ...]
+    plan: dict[str, Any]
+    limits: tuple[dict[str, Any], ...]
+    currency: str
+
+
+def issue_desk(engine: Engine, secret: str) -> str:
+    """Return the desk cookie of an operator's key: its id and an hour, signed; not the key.
+
+    Raises Unauthenticated for a key that is not alive, Forbidden for another role's.
+    """
+    now = engine.clock()
+    with engine.records.reading() as tx:
+        who = access.principal_of(tx, engine.keyring, f"Bearer {secret.strip()}", now_us=now)
+    access.authorise(who, "report.read")
+    if who.role != Role.OPERATOR or who.key_id is None:
+        raise Forbidden("not an operator's key", field="key")
+    body = f"{who.key_id}:{now // _SECOND_US + DESK_SECONDS}"
+    return base64.urlsafe_b64encode(f"{body}:{_mark(engine, body)}".encode()).decode()
+
+
+def open_desk(engine: Engine, cookie: str) -> Principal:
+    """Return the operator a desk cookie stands for, while it and its key are alive.
+
+    Raises Unauthenticated for any other.
+    """
+    try:
+        key_id, ends, mark = base64.urlsafe_b64decode(cookie.encode()).decode().split(":")
+    except (ValueError, binascii.Error) as error:
+        raise Unauthenticated("not a desk session", field="cookie") from error
+    now = engine.clock()
+    good = hmac.compare_digest(mark, _mark(engine, f"{key_id}:{ends}"))
+    if not good or not ends.isdigit() or now >= int(ends) * _SECOND_US:
+        raise Unauthenticated("this desk session has ended", field="cookie")
+    with engine.records.reading() as tx:
+        row = tx.get("access_keys", {"key_id": key_id})
+    over = row is None or any(
+        at is not None and at <= now for at in (row["revoked_at"], row["expires_at"])
+    )
+    if over or row is None:
+        raise Unauthenticated("the key behind this session has ended", field="cookie")
+    return Principal(Role(row["role"]), scopes=frozenset(row["scopes"]), key_id=key_id)
+
+
+def operator_page(engine: Engine, language: str, *, window_days: int = 28) -> OperatorPage:
+    """Return the three families of indicators, their plots, and the plan with its prices."""
+    from jinqiao.flow.desk import plan_report
+    from jinqiao.flow.indicators import indicators_of
+
+    days = window_days if window_days in _WINDOWS else 28
+    metrics = indicators_of(engine, window_days=days)
+    currency = engine.settings.marketplace.currency
+    try:
+        plan = plan_report(engine)
+    except Unavailable:
+        plan = {}
+    limits = [one for one in plan.get("limits", ()) if one["price_minor"] > 0][:_LIMITS]
+    return OperatorPage(
+        days, _WINDOWS, metrics, {m.name: _texts(m, currency) for m in metrics},
+        _plots(engine, metrics, language, days), plan, tuple(limits), currency,
+    )  # fmt: skip
+
+
+def _texts(metric: Metric, currency: str) -> tuple[str, str, str]:
+    from jinqiao.insight.report import value_text
+
+    ends = (metric.value, metric.lower, metric.upper)
+    value, lower, upper = (value_text(metric, end, currency=currency) for end in ends)
+    return value, lower, upper
+
+
+def _plots(
+    engine: Engine, metrics: tuple[Metric, ...], language: str, days: int
+) -> tuple[str, ...]:
+    from datetime import date, timedelta
+
+    from jinqiao import insight
+    from jinqiao.domain.messages import render
+
+    found = insight.daily(engine.lake, as_of_us=engine.clock(), window_days=days)
+    columns = ("visits", "impressions", "clicks", "applications")
+    names = {one: render(f"page_report_{one}", language) for one in columns}
+    totals = {one: float(sum(found[one].to_pylist())) for one in columns[1:]}
+    steps = [insight.Bar(names[one], total, f"{total:,.0f}") for one, total in totals.items()]
+    epoch = date(1970, 1, 1)
+    labels = [(epoch + timedelta(days=day)).isoformat() for day in found["day"].to_pylist()]
+    lines = {names[one]: found[one].to_pylist() for one in columns if one != "impressions"}
+    plots = [
+        insight.svg_funnel(render("page_report_funnel", language), steps),
+        insight.svg_trend(render("page_report_trend", language), labels, lines),
+    ]
+    by_class = next((m for m in metrics if m.name == "applications"), None)
+    if by_class is not None and by_class.breakdown:
+        bars = [
+            insight.Bar(_class_name(label, language), value, f"{value:,.0f}")
+            for label, value in by_class.breakdown
+        ]
+        plots.append(insight.svg_bars(render("page_report_by_class", language), bars))
+    return tuple(plots)
+
+
+def _class_name(label: str, language: str) -> str:
+    from jinqiao.domain.messages import codes, render
+
+    code = f"page_class_{label}"
+    return render(code, language) if code in codes() else label

@@ -1,0 +1,136 @@
+"""The shelf page: one need or all of them, each offer with its whole cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jinqiao.domain.catalog import Institution, Product
+from jinqiao.domain.consent import Purpose
+from jinqiao.domain.content import Material
+from jinqiao.domain.decision import Reason
+from jinqiao.domain.ids import keyed_id
+from jinqiao.domain.shelf import Context, Offer, Shelf
+from jinqiao.domain.stage import CREDIT_CLASSES, ProductClass
+from jinqiao.domain.time import to_us
+
+if TYPE_CHECKING:
+    from jinqiao.catalog import CostTable
+    from jinqiao.flow.live import Live
+    from jinqiao.shelf import Requests, Serving
+
+__all__ = ["NEEDS", "OfferCard", "ShelfPage", "asked_again", "need_of", "shelf_page"]
+
+NEEDS: Mapping[str, frozenset[ProductClass]] = MappingProxyType(
+    {
+        "borrow": CREDIT_CLASSES,
+        "grow": frozenset({ProductClass.DEPOSIT, ProductClass.FUND}),
+        "protect": frozenset({ProductClass.INSURANCE}),
+        "everyday": frozenset({ProductClass.E_ACCOUNT, ProductClass.PAYMENT}),
+    }
+)
+"""What people come for → the classes that serve it. "" is all of them."""
+
+_SLOTS_OF_A_NEED = 8
+_PIECES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OfferCard:
+    """One offer with what it costs in full for the product's own example."""
+
+    offer: Offer
+    product: Product
+    institution: Institution
+    cost: CostTable
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfPage:
+    """``unknown``: why the shelf is not personalised, None when it is."""
+
+    shelf: Shelf
+    need: str
+    cards: tuple[OfferCard, ...]
+    pieces: tuple[Material, ...]
+    unknown: Reason | None
+
+
+def need_of(trace_id: str) -> str:
+    """Return the need a shelf was made for, which its trace id names.
+
+    >>> need_of("shf-borrow_0a"), need_of("shf_0a")
+    ('borrow', '')
+    """
+    prefix = trace_id.partition("_")[0]
+    need = prefix.removeprefix("shf-")
+    return need if need in NEEDS else ""
+
+
+def shelf_page(live: Live, customer_id: str | None, context: Context, need: str = "") -> ShelfPage:
+    """Return the shelf of one visit, logged, with what stands beside it."""
+    from jinqiao.flow.pieces import pieces_beside
+
+    need = need if need in NEEDS else ""
+    trace = None
+    if need:
+        trace = keyed_id(f"shf-{need}", context.session_id, to_us(context.at), customer_id or "")
+    requests = live.request(customer_id, context, trace_id=trace)
+    shelf = _ranked(live, requests, need)
+    cards = tuple(card for offer in shelf.offers if (card := _card(live, offer)) is not None)
+    classes = [card.product.product_class for card in cards]
+    pieces = pieces_beside(live.engine, classes, count=_PIECES)
+    return ShelfPage(shelf, need, cards, pieces, unknown(live, customer_id, requests))
+
+
+def unknown(live: Live, customer_id: str | None, requests: Requests) -> Reason | None:
+    """Return why a request is not personalised, or None when it is."""
+    from jinqiao import customer
+
+    if bool(requests.personalised[0]):
+        return None
+    if customer_id is None:
+        return Reason("page_shelf_nobody")
+    with live.engine.records.reading() as tx:
+        said = customer.consent_allows(tx, customer_id, Purpose.PERSONALISE, live.engine.clock())
+    if not said.allowed:
+        return Reason(f"page_shelf_{said.reasons[0].code}")
+    return Reason("page_shelf_no_profile")
+
+
+def asked_again(live: Live, need: str) -> tuple[Serving, NDArray[np.bool_] | None]:
+    """Return the serving and the products left out of a need's shelf, (P,); "" leaves none out."""
+    if not need:
+        return live.serving, live.stopped
+    rule = replace(live.serving.settings, slots=_SLOTS_OF_A_NEED, class_most=0)
+    wanted = {one.value for one in NEEDS[need]}
+    names = live.serving.products["product_class"].to_pylist()
+    others = np.array([name not in wanted for name in names], np.bool_)
+    stopped = others if live.stopped is None else others | live.stopped
+    return replace(live.serving, settings=rule), stopped
+
+
+def _ranked(live: Live, requests: Requests, need: str) -> Shelf:
+    from jinqiao import shelf
+
+    if not need:
+        return live.rank(requests).record(0)
+    serving, stopped = asked_again(live, need)
+    shelves = shelf.rank(serving, requests, left=live.left, stopped=stopped)
+    live.log(shelves.rows())
+    return shelves.record(0)
+
+
+def _card(live: Live, offer: Offer) -> OfferCard | None:
+    from jinqiao import catalog
+
+    product = live.catalog.product(offer.product_id)
+    house = live.catalog.institution(offer.institution_id)
+    if product is None or house is None:
+        return None
+    return OfferCard(offer, product, house, catalog.cost_table(product))
