@@ -1,8 +1,8 @@
 """Best ordered picks under prices: what a row of places can bring at most, row by row.
 
 Letters: s rows, m pairs in compressed rows, p columns, K places with falling weights, g groups.
-A pair at place k brings ``weight[k] × (value − count_price·use − money_price·spend)``; at most
-``most`` pairs of a group a row (0: any number), and a pair that brings less than nothing is left out.
+A pair at place k brings ``weight[k] × (value − count_price·use − money_price·spend)``. At most
+``most`` pairs of a group stand in a row (0: any number); one that brings a loss is left out.
 
 For a fixed set the best order is by falling score, and sets with at most ``most`` a group form a
 partition matroid, so picking greedily is exact. With λ ≥ 0, Σ rows + λ·limits bounds every plan
@@ -22,7 +22,7 @@ __all__ = ["Places", "ordered_pass"]
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """``weight`` (K,) ≥ 0 falling; ``group`` (p,) int64; ``most`` of a group a row, 0 for no cap."""
+    """``weight`` (K,) ≥ 0, falling; ``group`` (p,) int64; ``most`` of a group in a row, 0: any."""
 
     weight: NDArray[np.float64]
     group: NDArray[np.int64]

@@ -54,7 +54,7 @@ class Units:
         self.over = 0
 
     def _key(self, one: LimitTerms, now_us: int) -> tuple[str, str]:
-        """Return limit and period; a period begins on a whole local hour, so hours are remembered."""
+        """Return limit and period; periods begin on whole hours, so an hour has one."""
         spot = (one.limit.period.value, one.zone, now_us // _HOUR_US)
         if spot not in self._keys:
             self._keys[spot] = period_key(now_us, one.limit.period, one.zone)

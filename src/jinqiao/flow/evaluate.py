@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from jinqiao.domain.catalog import Catalog, Measure, Period
 from jinqiao.domain.time import DAY_US
 from jinqiao.engines.ordered import Places, ordered_pass
+from jinqiao.errors import InputError
 from jinqiao.flow.baselines import Caps, Units, shelves
 from jinqiao.shelf import Requests, Serving
 from jinqiao.shelf.scoring import candidates
@@ -31,7 +32,10 @@ from jinqiao.shelf.scoring import score as score_pairs
 from jinqiao.synthetic import Life, Market
 from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Truth
 
-__all__ = ["BASELINES", "Captured", "Evaluation", "Inputs", "captured_of", "ladder", "weekly_bound"]
+__all__ = [
+    "BASELINES", "Captured", "Evaluation", "Inputs", "captured_by_plan", "captured_of", "ladder",
+    "weekly_bound",
+]  # fmt: skip
 
 BASELINES = (
     "random_eligible", "popularity", "highest_payout", "expected_payout", "chain_greedy",
@@ -68,6 +72,12 @@ class Inputs:
     first_day: int = 28
     days: int = 28
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.serving.product_ids != self.market.goods.product_id:
+            raise InputError("the serving is of other products than the market", field="serving")
+        if self.days % 7 or self.days < 7:
+            raise InputError(f"{self.days} days are not whole weeks", field="days")
 
     @property
     def from_us(self) -> int:
@@ -185,7 +195,12 @@ def captured_of(
     )  # fmt: skip
 
 
-# -- the stage: one day's visits, the same for every policy --------------------------------------------
+def captured_by_plan(inputs: Inputs, life: Life) -> Captured:
+    """Return what the life under the plan captured in the same stretch."""
+    return captured_of("plan", inputs, Truth(inputs.market), life)
+
+
+# -- the stage: one day's visits, the same for every policy ---
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,14 +247,24 @@ def requests_of(inputs: Inputs, sessions: pa.Table, day: int) -> Requests:
     agreed = inputs.consent[person] & (inputs.customer[person] >= 0)
     ids = sessions["session_id"].combine_chunks()
     tier = sessions["city_tier"].cast(pa.float32()).to_numpy()
+    channel, scene, source = (
+        sessions[name].combine_chunks() for name in ("channel", "scene", "source")
+    )
     return Requests(
-        inputs.customer[person].astype(np.int32),
-        pa.array([""] * len(person), pa.string()),
-        pa.array(np.where(agreed, "given", None), pa.string()),
-        ids, ids, sessions["occurred_at"].cast(pa.int64()).to_numpy(),
-        *[sessions[name].combine_chunks() for name in ("channel", "scene", "source")],
-        sessions["visit_cost_minor"].to_numpy(), tier.astype(np.float32),
-    )  # fmt: skip
+        customer=inputs.customer[person].astype(np.int32),
+        customer_id=pa.array([""] * len(person), pa.string()),
+        consent_version=pa.array(
+            np.array(["given"] * len(person), object), pa.string(), mask=~agreed
+        ),
+        session_id=ids,
+        trace_id=ids,
+        at_us=sessions["occurred_at"].cast(pa.int64()).to_numpy(),
+        channel=channel,
+        scene=scene,
+        source=source,
+        visit_cost_minor=sessions["visit_cost_minor"].to_numpy(),
+        city_tier=tier.astype(np.float32),
+    )
 
 
 def _ticks(at_us: NDArray[np.int64], begin_us: int) -> tuple[tuple[int, slice], ...]:
@@ -254,7 +279,7 @@ def _ticks(at_us: NDArray[np.int64], begin_us: int) -> tuple[tuple[int, slice], 
     )
 
 
-# -- policies ------------------------------------------------------------------------------------------
+# -- policies ---
 
 Policy = Callable[["_Day", slice, Life, NDArray[np.bool_]], NDArray[np.int64]]
 """(day, rows, life so far, products with units left) → shelves (s, K), −1 where empty."""
@@ -361,7 +386,7 @@ def caps_of(serving: Serving) -> Caps:
     )
 
 
-# -- a life being lived ----------------------------------------------------------------------------------
+# -- a life being lived ---
 
 
 class _Player:
@@ -423,7 +448,7 @@ def _shown(day: _Day, rows: slice, chosen: NDArray[np.int64], ids: pa.Array) -> 
     )
 
 
-# -- the bound -------------------------------------------------------------------------------------------
+# -- the bound ---
 
 
 @dataclass(frozen=True, eq=False)

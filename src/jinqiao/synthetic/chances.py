@@ -120,5 +120,6 @@ def _chances(  # type: ignore[no-untyped-def]
         x = active[k] + 0.30 * want + h[11] - 0.15 * dear
         out[i, 3] = 1.0 / (1.0 + np.exp(-x))
         if ring[s]:
+            out[i, 0] = min(2.5 * out[i, 0], 0.6)
             out[i, 1] = 0.85
             out[i, 2] *= 0.25

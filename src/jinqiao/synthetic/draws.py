@@ -52,7 +52,8 @@ def uniform(seed: int, layer: str, *keys: ArrayLike) -> NDArray[np.float64]:
     state = np.full(rows, _start(seed, layer), np.uint64)
     for array in arrays:
         _fold(state, array if array.ndim else array.reshape(1))
-    return _unit(state)
+    out: NDArray[np.float64] = _unit(state)
+    return out
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]

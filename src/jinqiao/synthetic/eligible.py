@@ -1,4 +1,4 @@
-"""Who may take what, by the published rules read over the true facts, and what that leaves to pay."""
+"""Who may take what, by the published rules read over true facts; the least they then pay."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _FACTS = {
 
 
 def eligible(people: People, products: tuple[Product, ...], goods: Goods) -> NDArray[np.bool_]:
-    """Return who may take what, (n, p): rules, kind, age, students, risk level; not the calendar."""
+    """Return who may take what, (n, p): rules, kind, age, students and risk level."""
     rules = tuple(parse(product.eligibility, _FACTS) for product in products)
     student = people.type == STUDENT
     income = np.where(student, 0, people.income_minor)

@@ -162,7 +162,7 @@ def reports_of(
 
 
 def _correct(pen: _Pen, clicks: Accepted, fates: Fates, goods: Goods, faulty: float) -> None:
-    """Add surrenders, retracted approvals and restated amounts: the same stage, a later sequence."""
+    """Add surrenders, retracted approvals, restated amounts: same stage, next sequence."""
     key = (clicks.visit, clicks.product)
     active = fates.active < _NEVER
     surrender = (
@@ -204,11 +204,12 @@ class _Pen:
         refusal = np.full(n, -1, np.int64)
         if polarity == _REFUSED:
             refusal = np.floor(uniform(self.seed, "refusal", key) * len(REFUSALS)).astype(np.int64)
+        sent = at[rows] + _us(0.02 - hours * np.log(luck) / 3)
+        money = np.full(n, -1) if amount is None else amount[rows]
         self.parts.append(
             Reports(
-                c.number[rows], c.product[rows], key, np.full(n, code), np.full(n, polarity), at[rows],
-                at[rows] + _us(0.02 - hours * np.log(luck) / 3), np.full(n, -1) if amount is None else amount[rows],
-                np.full(n, sequence), np.full(n, turn), refusal,
+                c.number[rows], c.product[rows], key, np.full(n, code), np.full(n, polarity),
+                at[rows], sent, money, np.full(n, sequence), np.full(n, turn), refusal,
             )
         )  # fmt: skip
 

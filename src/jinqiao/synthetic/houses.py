@@ -85,14 +85,15 @@ class House:
 
 
 def make_houses(seed: int, spec: Spec, institutions: int, products: int) -> tuple[House, ...]:
-    """Return the institutions, limits not yet set; the same whatever the number of customers."""
+    """Return the institutions, by id, limits not yet set; the same at any size."""
     licences = _licences(institutions)
     rng = stream(seed, "houses", institutions, products)
     sold = _classes(rng, licences, products)
-    return tuple(
+    made = (
         _house(stream(seed, "house", j), spec, j, licence, sold[j])
         for j, licence in enumerate(licences)
     )
+    return tuple(sorted(made, key=lambda house: house.institution.institution_id))
 
 
 def _licences(count: int) -> list[LicenceKind]:

@@ -18,7 +18,7 @@ from jinqiao.synthetic.people import OCCUPATIONS, People
 from jinqiao.synthetic.rows import digits, words
 from jinqiao.synthetic.spec import BLOCK, Spec
 
-__all__ = ["attribute_table", "consent_table", "identifier_table", "user_table"]
+__all__ = ["attribute_table", "consent_table", "identifier_table", "phone_numbers", "user_table"]
 
 EDUCATION = ("secondary", "college", "bachelor", "postgraduate")
 _GRANTS = {
@@ -110,7 +110,7 @@ def identifier_table(people: People, seed: int, block: int) -> pa.Table:
     everyone = np.ones(n, bool)
     parts = [
         ("login", users, everyone),
-        ("phone", digits("p", _scatter(index), 11), luck[1] < 0.97),
+        ("phone", digits("p", phone_numbers(index), 11), luck[1] < 0.97),
         ("id_card", digits("c", _scatter(index + 7), 12), luck[4] < 0.6),
         ("email", digits("e", np.where(luck[2] < 0.02, neighbour, index), 8), luck[2] < 0.7),
         ("device", digits("d1-", device, 8), everyone),
@@ -123,6 +123,11 @@ def identifier_table(people: People, seed: int, block: int) -> pa.Table:
         for kind, value, keep in parts
     ]
     return pa.concat_tables(tables).combine_chunks()
+
+
+def phone_numbers(index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each person's phone, as a number."""
+    return _scatter(index)
 
 
 def _scatter(index: NDArray[np.int64]) -> NDArray[np.int64]:

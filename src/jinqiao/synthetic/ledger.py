@@ -99,7 +99,7 @@ def debts_of(people: People, seed: int, block: int) -> Debts:
 
 
 def ledger_lines(people: People, spec: Spec, seed: int, block: int, start_us: int) -> Lines:
-    """Return every ledger row of the people of a block; a person's are the same whoever else is there."""
+    """Return every ledger row of a whole block of people."""
     calendar = Calendar.of(spec, start_us)
     maker = _Maker(people, spec, calendar, stream(seed, "ledger", block), Rows())
     maker.income()
@@ -134,7 +134,7 @@ class _Maker:
         self, who: NDArray[np.bool_], day: NDArray[np.int64] | int, amount: NDArray[np.float64],
         category: str, second: int = 36_000,
     ) -> None:  # fmt: skip
-        """Add one row a month for each person marked; ``amount`` is (n, months), rounded to yuan."""
+        """Add a row a month for each person marked; ``amount`` (n, months) in whole yuan."""
         rows = np.flatnonzero(who)
         days = self.calendar.on_day(np.broadcast_to(day, len(who))[rows])
         money = np.round(amount[rows] / 100).astype(np.int64) * 100
@@ -146,18 +146,19 @@ class _Maker:
     def income(self) -> None:
         p, months = self.people, self.calendar.months
         noise = 1.0 + 0.5 * p.volatility[:, None] * self.rng.standard_normal((len(p), months))
-        pay = p.income_minor[:, None] * np.maximum(noise, 0.3)
+        pay = p.income_minor[:, None].astype(np.float64) * np.maximum(noise, 0.3)
         employed = np.isin(p.type, (YOUNG, FAMILY, AFFLUENT))
-        days = self.calendar.on_day(p.payday.astype(np.int64))
+        payday = p.payday.astype(np.int64)
+        days = self.calendar.on_day(payday)
         lost = (p.shock == JOB_LOSS)[:, None] & (days >= p.shock_day[:, None])
-        self._monthly(employed, p.payday, np.where(lost, 0.0, pay), "salary")
-        self._monthly(p.type == RETIRED, p.payday, pay, "pension")
-        self._monthly(p.type == STUDENT, p.payday, pay, "transfer_in")
+        self._monthly(employed, payday, np.where(lost, 0.0, pay), "salary")
+        self._monthly(p.type == RETIRED, payday, pay, "pension")
+        self._monthly(p.type == STUDENT, payday, pay, "transfer_in")
         self._irregular(p.type == GIG, 6.0, "gig_income")
         self._irregular(p.type == MERCHANT, 10.0, "business_income")
         won = np.flatnonzero((p.shock == BONUS) & self.calendar.inside(p.shock_day))
-        self.rows.add(won, p.shock_day[won].astype(np.int64), np.full(len(won), 36_500), p.income_minor[won] * 3,
-                      CODE["salary"], BANK)  # fmt: skip
+        when, second = p.shock_day[won].astype(np.int64), np.full(len(won), 36_500)
+        self.rows.add(won, when, second, p.income_minor[won] * 3, CODE["salary"], BANK)
 
     def _irregular(self, who: NDArray[np.bool_], rate: float, category: str) -> None:
         p = self.people
@@ -173,14 +174,15 @@ class _Maker:
         flat = np.ones((1, months))
         self._monthly(p.renter, 3, -0.22 * p.income_minor[:, None] * flat, "rent", 40_000)
         power = 1.0 + 0.3 * self.rng.standard_normal((len(p), months))
-        self._monthly(p.type != STUDENT, 12, -0.015 * self.budget[:, None] * np.maximum(power, 0.3) - 3_000,
-                      "utilities", 50_000)  # fmt: skip
+        bill = -0.015 * self.budget[:, None] * np.maximum(power, 0.3) - 3_000
+        self._monthly(p.type != STUDENT, 12, bill, "utilities", 50_000)
         days = self.calendar.on_day(debts.day)
         turn = np.cumsum(self.calendar.inside(days), axis=1)
         due = self.calendar.inside(days) & (turn <= debts.left[:, None])
         who, month = np.nonzero(due)
         person = debts.person[who]
-        self.rows.add(person, days[who, month], 30_000 + person % 3_600, -debts.instalment_minor[who],
+        amount = -debts.instalment_minor[who]
+        self.rows.add(person, days[who, month], 30_000 + person % 3_600, amount,
                       debts.category[who], BANK, party=800 + who % 89)  # fmt: skip
         insured = self.rng.random(len(p)) < 1 / (
             1 + np.exp(-(-0.9 + 0.8 * p.tastes[:, 2] + (p.type == FAMILY)))
@@ -191,7 +193,7 @@ class _Maker:
     def _events(
         self, rate: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return person, day and second of Poisson events, ``rate`` (n,) a month; weekends lifted."""
+        """Return person, day and second of Poisson events, ``rate`` (n,) a month."""
         count = self.rng.poisson(rate * self.calendar.days / 30.4)
         person = np.repeat(np.arange(len(rate)), count)
         day = self.calendar.draw(self.rng.random(len(person)))
@@ -218,8 +220,10 @@ class _Maker:
             keep = ~poor | (self.rng.random(len(person)) < 0.65)
             account = np.where(self.rng.random(len(person)) < habit.wallet, WALLET, BANK)
             party = CODE[name] * 40 + self.rng.integers(0, 40, len(person))
-            self.rows.add(person[keep], day[keep], second[keep], -money[keep], CODE[name], account[keep],
-                          party=party[keep])  # fmt: skip
+            self.rows.add(
+                person[keep], day[keep], second[keep], -money[keep], CODE[name], account[keep],
+                party=party[keep],
+            )  # fmt: skip
             if name == "shopping":
                 self._refunds(person[keep], day[keep], money[keep], account[keep], party[keep])
 

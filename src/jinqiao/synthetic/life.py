@@ -1,4 +1,4 @@
-"""One history of the market's people under one policy: what wears off, what saturates, what follows.
+"""One history of the market's people under one policy: what wears off, what saturates.
 
 A life learns only what was shown and which clicks got a unit. Asked in any splitting of the same
 shown rows it gives the same answers; a fork goes its own way from here.
@@ -106,7 +106,7 @@ class Life:
         other._tally = self._tally.copy()
         return other
 
-    # -- shown → clicked ---------------------------------------------------------------------------
+    # -- shown → clicked ---
 
     def respond(self, shown: pa.Table) -> pa.Table:
         """Return CLICKS: which of the shown offers people click, in time order.
@@ -187,7 +187,7 @@ class Life:
             self._seen[rows] *= (0.5 ** (gone[stale] / _HALF_LIFE_DAYS)).astype(np.float32)[:, None]
             self._seen_day[rows] = today[stale]
 
-    # -- clicked → applied, decided, reported --------------------------------------------------------
+    # -- clicked → applied, decided, reported ---
 
     def accept(self, clicks: pa.Table) -> None:
         """Let the clicks that got a unit go on; their reports come in due time.
@@ -228,7 +228,7 @@ class Life:
         )
 
     def reports(self, until_us: int) -> pa.Table:
-        """Return REPORTS that have arrived by an instant and were not handed out yet, as they came."""
+        """Return REPORTS that arrived by an instant and were not handed out yet, as they came."""
         if not self._pending:
             return _schema(REPORTS).empty_table()
         every = Reports.join(self._pending)
@@ -311,7 +311,7 @@ class _Shown:
         ), self.state.need[session]
 
     def rounds(self) -> Iterator[NDArray[np.int64]]:
-        """Yield rows, each person's first visits first, so that no round shows a person two visits."""
+        """Yield rows in rounds that hold at most one visit of a person, in time order."""
         first = np.full(self.session.max() + 1, np.iinfo(np.int64).max)
         np.minimum.at(first, self.session, self.at_us)
         owner = np.zeros(len(first), np.int64)

@@ -34,8 +34,10 @@ from jinqiao.synthetic.ledger import debts_of, ledger_lines
 from jinqiao.synthetic.life import Life
 from jinqiao.synthetic.limits import with_limits
 from jinqiao.synthetic.moments import Visits
+from jinqiao.synthetic.partner import partner_table
 from jinqiao.synthetic.people import People, join, make_people
-from jinqiao.synthetic.rows import line_table
+from jinqiao.synthetic.rows import Lines, line_table
+from jinqiao.synthetic.shops import settlement_table
 from jinqiao.synthetic.spec import BLOCK, Spec, find_spec
 from jinqiao.synthetic.visits import behaviour_table, browse, session_table, user_ids, visits_of_day
 
@@ -104,7 +106,7 @@ class Market:
         """The numbers of the blocks of people."""
         return range(-(-self.size // BLOCK))
 
-    # -- institutions ------------------------------------------------------------------------------
+    # -- institutions ---
 
     @cached_property
     def houses(self) -> tuple[House, ...]:
@@ -133,7 +135,7 @@ class Market:
         """Return file stem → the plain data of ``institutions/<stem>.yaml``."""
         return {str(i.institution_id): as_file(i) for i in self.institutions}
 
-    # -- people ------------------------------------------------------------------------------------
+    # -- people ---
 
     def people(self, block: int) -> People:
         """Return the people of a block. Raises NotFound outside the market."""
@@ -186,9 +188,7 @@ class Market:
         Without bounds: everything from half a year before day 0 to the end of the plan.
         """
         people = self._whole(block)
-        lines = self._keep(
-            "lines", block, lambda: ledger_lines(people, self.spec, self.seed, block, self.start_us)
-        )
+        lines = self._lines(block)
         rows = lines.between(from_us, until_us)
         here = lines.person[rows] < len(self.people(block))
         return line_table(people, lines, rows[here])
@@ -208,39 +208,58 @@ class Market:
             }
         )
 
+    def settlements(self, block: int) -> pa.Table:
+        """Return what shops of a block were paid for which orders: see ``shops``."""
+        people = self._whole(block)
+        table = settlement_table(people, self._lines(block), self.seed)
+        last = user_ids(self.people(block).index[-1:])[0]
+        return table.filter(pc.less_equal(table["user_id"], last))
+
+    def partner(self, block: int) -> pa.Table:
+        """Return a second party's facts about part of a block's people, and about strangers."""
+        return partner_table(self.people(block), self.seed, block)
+
+    def _lines(self, block: int) -> Lines:
+        people = self._whole(block)
+
+        def make() -> Lines:
+            return ledger_lines(people, self.spec, self.seed, block, self.start_us)
+
+        return self._keep("lines", block, make)
+
     def _whole(self, block: int) -> People:
         """Return a whole block, beyond the market's edge too: draws belong to blocks."""
         return self._keep("whole", block, lambda: make_people(self.seed, self.spec, block))
 
-    # -- visits ------------------------------------------------------------------------------------
+    # -- visits ---
 
-    def visits(self, day: int) -> Visits:
-        """Return the visits of one day (negative before day 0) of everyone, in time order."""
+    def visits(self, day: int, block: int | None = None) -> Visits:
+        """Return the visits of one day (negative before day 0), of everyone or of a block."""
+        if block is not None:
+            people = self.people(block)
+            return visits_of_day(people, self.spec, self.seed, day, self.start_us)
 
         def make() -> Visits:
-            parts = [
-                visits_of_day(self.people(block), self.spec, self.seed, day, self.start_us)
-                for block in self.blocks
-            ]
-            names = Visits.__slots__
-            columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
+            parts = [self.visits(day, block) for block in self.blocks]
+            columns = [np.concatenate([getattr(p, n) for p in parts]) for n in Visits.__slots__]
             every = Visits(*columns)
             return every.take(np.lexsort((every.person, every.at_us)))
 
         return self._keep("visits", day, make)
 
-    def sessions(self, day: int) -> pa.Table:
-        """Return SESSIONS rows of one day, in time order."""
-        return check(session_table(self.visits(day), day), SESSIONS)
+    def sessions(self, day: int, block: int | None = None) -> pa.Table:
+        """Return SESSIONS rows of one day, in time order; of a block when one is named."""
+        return check(session_table(self.visits(day, block), day), SESSIONS)
 
-    def behaviour(self, day: int) -> pa.Table:
+    def behaviour(self, day: int, block: int | None = None) -> pa.Table:
         """Return RAW_BEHAVIOUR rows of one day: pages, ledger views, reading, product pages."""
-        visits = self.visits(day)
-        looks = browse(visits, self.people_of(visits.person), self.goods, day, self.seed)
+        visits = self.visits(day, block)
+        people = self.people_of(visits.person)
+        looks = browse(visits, people, self.goods, day, self.seed)
         table = behaviour_table(visits, day, looks, self.product_ids, self.seed)
         return check(table, RAW_BEHAVIOUR)
 
-    # -- numbers behind ids ------------------------------------------------------------------------
+    # -- numbers behind ids ---
 
     def product_rows(self, product_id: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
         """Return the place of each product id. Raises NotFound for an unknown one."""
@@ -284,7 +303,7 @@ class Market:
 
         return self._keep("index", day, make)
 
-    # -- lives -------------------------------------------------------------------------------------
+    # -- lives ---
 
     def life(self) -> Life:
         """Return a fresh history of everyone from day 0."""

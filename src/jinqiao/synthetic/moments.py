@@ -22,7 +22,7 @@ CARD, LOAN, BNPL, DEPOSIT, FUND, INSURANCE, SUPPLY, ACCOUNT, PAYMENT = range(9)
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """s visits in time order. ``person`` is the customer's number, ``turn`` the day's n-th visit."""
+    """s visits in time order. ``turn``: which of the person's visits that day."""
 
     person: NDArray[np.int64]
     turn: NDArray[np.int64]

@@ -72,7 +72,7 @@ def needs_seen(kind: NDArray[np.int8], facts: NDArray[np.float64]) -> NDArray[np
 
 
 def shock_shift(shock: NDArray[np.int8], since_days: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what a shock adds to every need, (n, k): whole for 60 days, then fading by half in 60."""
+    """Return what a shock adds to needs, (n, k): 60 days whole, then half every 60 days."""
     strength = np.where(since_days < 0, 0.0, 0.5 ** np.maximum((since_days - 60.0) / 60.0, 0.0))
     rows = np.where((shock > 0)[:, None], _SHOCK.T[np.maximum(shock, 1) - 1], 0.0)
     return rows * strength[:, None]

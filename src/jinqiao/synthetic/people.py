@@ -1,4 +1,4 @@
-"""People and merchants, block by block: what they are, what they earn, what they owe, what they want.
+"""People and merchants, block by block: what they are, earn, owe and want.
 
 Letters: n people of a block, k product classes in the order of ``ProductClass``, z standardised.
 Fields ending in ``_seen`` show in attributes or in the ledger; ``risk``, ``score`` and ``private``
@@ -8,6 +8,7 @@ are hidden for good.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ class People:
 
     @property
     def merchant(self) -> NDArray[np.bool_]:
-        return self.type == MERCHANT
+        return np.asarray(self.type == MERCHANT)
 
     def needs(self, day: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return every need, (n, k), each row on its own day; a shock moves them."""
@@ -116,9 +117,7 @@ def make_people(seed: int, spec: Spec, block: int, count: int = BLOCK) -> People
     return people.take(slice(0, count))
 
 
-def _base(
-    rng: np.random.Generator, kind: NDArray[np.int8], spec: Spec, n: int
-) -> dict[str, object]:
+def _base(rng: np.random.Generator, kind: NDArray[np.int8], spec: Spec, n: int) -> dict[str, Any]:
     mean, spread = _AGE[kind].T
     low, high = _AGE_RANGE[kind].T
     age = np.clip(mean + spread * rng.standard_normal(n), low, high)
@@ -150,8 +149,8 @@ def _base(
 
 
 def _money(
-    rng: np.random.Generator, kind: NDArray[np.int8], base: dict[str, object]
-) -> dict[str, object]:
+    rng: np.random.Generator, kind: NDArray[np.int8], base: dict[str, Any]
+) -> dict[str, Any]:
     n = len(kind)
     tier = np.asarray(base["city_tier"])
     spread = _INCOME_SPREAD[kind] * rng.standard_normal(n)
@@ -182,7 +181,7 @@ def _money(
     }  # fmt: skip
 
 
-def _standard_facts(base: dict[str, object], money: dict[str, object]) -> NDArray[np.float64]:
+def _standard_facts(base: dict[str, Any], money: dict[str, Any]) -> NDArray[np.float64]:
     """Return (n, 11) standardised facts: what ``needs.FACTS`` names."""
     income = np.log(np.asarray(money["income_minor"]) / 850e3) / 0.75
     columns = [

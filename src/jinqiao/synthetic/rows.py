@@ -21,8 +21,17 @@ from jinqiao.synthetic.people import People
 from jinqiao.synthetic.spec import Spec
 
 __all__ = [
-    "BANK", "WALLET", "Calendar", "Lines", "Rows", "digits", "finish", "joined", "line_table", "words",
-]  # fmt: skip
+    "BANK",
+    "WALLET",
+    "Calendar",
+    "Lines",
+    "Rows",
+    "digits",
+    "finish",
+    "joined",
+    "line_table",
+    "words",
+]
 
 _NAMES = tuple(CATEGORIES)
 _MEMOS = tuple(zh for zh, _ in CATEGORIES.values())
@@ -253,7 +262,7 @@ def _list(words: tuple[str, ...]) -> pa.Array:
 
 
 def words(
-    codes: NDArray[np.integer], of: tuple[str, ...], mask: NDArray[np.bool_] | None = None
+    codes: NDArray[np.generic], of: tuple[str, ...], mask: NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """Return the word of each code, null where masked."""
     return _list(of).take(pa.array(np.asarray(codes).astype(np.int32), mask=mask))

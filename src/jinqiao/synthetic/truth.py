@@ -117,7 +117,7 @@ class Truth:
             expected_payout(chances, payout[product], stage[product]),
         )  # fmt: skip
 
-    # -- the best that static facts allow ------------------------------------------------------------
+    # -- the best that static facts allow ---
 
     def static_pairs(self, allowed: NDArray[np.bool_], day: float, draws: int = 12) -> ClickedPairs:
         """Return every allowed pair of a person and a product, valued by static facts alone.
@@ -149,7 +149,7 @@ class Truth:
         self, people: People, row: NDArray[np.int64], product: NDArray[np.int64],
         which: tuple[float, int],
     ) -> ClickedPairs:  # fmt: skip
-        """Return the pairs with everything private drawn anew; draws 2k and 2k + 1 are opposites."""
+        """Return the pairs with all that is private drawn anew; 2k and 2k + 1 are opposites."""
         day, number = which
         rng = stream(self.market.seed, "redraw", number // 2)
         sign = -1.0 if number % 2 else 1.0
@@ -167,7 +167,7 @@ class Truth:
         need = state.need[row, self.market.goods.kind[product]]
         return self._valued(np.arange(len(people)), row, product, (chances, need))
 
-    # -- what a life has captured --------------------------------------------------------------------
+    # -- what a life has captured ---
 
     def shown(self, life: Life, from_us: int, until_us: int) -> Shown:
         """Return what a life showed in [from_us, until_us), with true chances and values."""
@@ -177,8 +177,11 @@ class Truth:
             return Shown(none, none, none, none, np.zeros((0, 4)), np.zeros(0))
         at = np.concatenate(tally.at_us)
         rows = np.flatnonzero((at >= from_us) & (at < until_us))
-        columns = (tally.person, tally.product, tally.position, tally.chances, tally.value)
-        return Shown(at[rows], *[np.concatenate(column)[rows] for column in columns])
+        who, what, place = (
+            np.concatenate(part)[rows] for part in (tally.person, tally.product, tally.position)
+        )
+        chances, value = np.concatenate(tally.chances)[rows], np.concatenate(tally.value)[rows]
+        return Shown(at[rows], who, what, place, chances, value)
 
     def captured(self, life: Life, from_us: int, until_us: int) -> float:
         """Return the true value, minor units, of what a life showed in [from_us, until_us).
