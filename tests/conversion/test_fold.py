@@ -110,6 +110,15 @@ def test_an_activation_overrules_a_refusal() -> None:
     assert (made.state, made.refused_stage) == ("activation", None)
 
 
+def test_an_application_undone_at_every_stage() -> None:
+    """When each stage is reversed in turn nothing stands: what was undone overrules nothing."""
+    click = a_click()
+    undone = [report(click, f"u-{stage.value}", stage, REVERSED, days=9) for stage in CHAIN[:2]]
+    made = folded(click, *journey(click, CHAIN[:2]), *undone)
+    assert (made.state, made.reached) == ("reversed", ())
+    assert len(made.reversals) == 2
+
+
 def test_a_retracted_report_never_happened() -> None:
     """A reversal that corrects a report leaves no stage and no reversal."""
     click = a_click()
@@ -132,12 +141,12 @@ def test_a_correction_of_a_correction() -> None:
     """The end of a chain stands; a higher sequence beats the end."""
     click = a_click()
     chain = [
-        report(click, "a", Stage.DISBURSEMENT, amount=1),
-        report(click, "b", Stage.DISBURSEMENT, amount=2, corrects="a"),
-        report(click, "c", Stage.DISBURSEMENT, amount=3, corrects="b"),
+        report(click, "c", Stage.DISBURSEMENT, amount=1),
+        report(click, "b", Stage.DISBURSEMENT, amount=2, corrects="c"),
+        report(click, "a", Stage.DISBURSEMENT, amount=3, corrects="b"),
     ]
     assert folded(click, *chain).reached[-1][2] == 3
-    later = report(click, "b", Stage.DISBURSEMENT, amount=2, corrects="a", sequence=5)
+    later = report(click, "b", Stage.DISBURSEMENT, amount=2, corrects="c", sequence=5)
     assert folded(click, chain[0], later, chain[2]).reached[-1][2] == 2
 
 

@@ -253,7 +253,7 @@ def test_a_later_verdict_sorts_last_in_the_lake(records: MemoryRecords) -> None:
         report(click, "b", Stage.ACTIVATION, days=2),
         report(click, "a", Stage.ACTIVATION, REVERSED, days=9),
         report(click, "d", Stage.APPROVAL, days=1),
-        report(click, "c", Stage.APPROVAL, REVERSED, days=1, corrects="d"),
+        report(click, "c", Stage.APPROVAL, REVERSED, days=0.5, corrects="d"),
     ]
     with records.transaction() as tx:
         receive(tx, reports)

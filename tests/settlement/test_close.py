@@ -165,6 +165,7 @@ def test_a_tier_shift_reaches_a_clawback(records: MemoryRecords) -> None:
     """A clawed-back unit nets to zero whatever its tier becomes, and keeps its place."""
     clicks = clicks_on(records, ["tiered"] * 3)
     hear(records, [activation(clicks[1], days=5), activation(clicks[2], days=6)])
+    close(records)
     hear(records, [report(clicks[2], "r", Stage.ACTIVATION, REVERSED, days=8)])
     close(records)
     hear(records, [activation(clicks[0], days=4)])
@@ -175,6 +176,16 @@ def test_a_tier_shift_reaches_a_clawback(records: MemoryRecords) -> None:
         moved = settlement.transfers_of(tx, clicks[2].application_id)
         net = sum(t.amount_minor * (1 if t.debit_account[0] == "i" else -1) for t in moved)
         assert (len(moved), net) == (4, 0)
+
+
+def test_a_restated_amount_restates_its_clawback(records: MemoryRecords) -> None:
+    """A clawed-back share that is corrected still nets to zero, both lines as restatements."""
+    (click,) = clicks_on(records, ["cps"])
+    hear(records, [report(click, "d", DISBURSEMENT, days=2, amount=100_000)])
+    hear(records, [report(click, "late", Stage.DEFAULT, days=20)])
+    close(records)
+    hear(records, [report(click, "d2", DISBURSEMENT, days=2, amount=80_000, corrects="d")])
+    assert told(close(records)) == [("restate", -250), ("restate", 250)]
 
 
 def test_a_new_month_counts_from_one(records: MemoryRecords) -> None:
@@ -268,3 +279,36 @@ def test_before_the_first_tier_nothing_is_paid() -> None:
     late = payout(PayoutBasis.CPA, Stage.ACTIVATION, PayoutTier(3, 9))
     assert [unit_minor(late, rank, None) for rank in (1, 2, 3)] == [0, 0, 9]
     assert settlement.tier_of(TIERED.payout, 4) == PayoutTier(3, 1_500)
+
+
+def test_versions_of_a_product_are_counted_together(records: MemoryRecords) -> None:
+    """A unit under flat terms still takes a place that moves a unit under tiered terms."""
+    outs = [replace(click_out(n, product_id="p"), product_version=1 + (n > 0)) for n in range(3)]
+    clicks = record(records, outs)
+    by_version = {1: CPA, 2: TIERED}
+
+    def settle_all() -> list[tuple[str, int]]:
+        with records.transaction() as tx:
+            done = settlement.settle(
+                tx, conversion.unsettled(tx), as_of_us=T0_US + 90 * DAY_US,
+                terms=lambda _, version: by_version[version],
+            )  # fmt: skip
+            conversion.mark_settled(tx, done.settled)
+        return sorted(told(done))
+
+    hear(records, [activation(clicks[1], days=5), activation(clicks[2], days=6)])
+    assert settle_all() == [("payout", 1_000), ("payout", 1_000)]
+    hear(records, [activation(clicks[0], days=4)])
+    assert settle_all() == [("payout", 10_000), ("tier_adjustment", 500)]
+
+
+def test_without_a_clawback_window_nothing_is_clawed_back(records: MemoryRecords) -> None:
+    """Terms of 0 days keep the payout, even when it is undone in the same instant."""
+    (click,) = clicks_on(records, ["cpa"])
+    hear(records, [activation(click), report(click, "r", Stage.ACTIVATION, REVERSED, days=3)])
+    kept = payout(PayoutBasis.CPA, Stage.ACTIVATION, PayoutTier(1, 9), clawback_days=0)
+    with records.transaction() as tx:
+        done = settlement.settle(
+            tx, conversion.unsettled(tx), as_of_us=T0_US + 90 * DAY_US, terms=lambda *_: kept
+        )
+    assert told(done) == [("payout", 9)]

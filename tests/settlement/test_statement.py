@@ -156,6 +156,17 @@ def test_every_kind_of_difference(records: MemoryRecords) -> None:
         assert all(render(f"reconcile_{item.kind}", lang, numbers) for lang in ("zh", "en"))
 
 
+def test_what_was_taken_back_is_on_no_other_month(records: MemoryRecords) -> None:
+    """A retracted application they still list is missing here, not on another statement."""
+    clicks = a_month(records, 1)
+    late = clicks_on(records, ["cpa"] * 2)[1]
+    hear(records, [report(late, "late", Stage.ACTIVATION, days=40)])
+    close(records)
+    hear(records, [report(late, "x", Stage.ACTIVATION, Polarity.REVERSED, corrects="late")])
+    close(records)
+    assert kinds(compare(records, listed([*clicks, late]))) == ["missing_ours"]
+
+
 def test_what_nets_to_zero_may_be_left_out(records: MemoryRecords) -> None:
     """A payout and its clawback in one month need not be listed."""
     clicks = a_month(records, 1)
