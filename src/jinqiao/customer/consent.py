@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.customer.merging import customer_map, members
@@ -100,30 +101,96 @@ def consent_state(tx: Tx, now_us: int) -> pa.Table:
 
     Only statements received by then count, and only those about everything (scope "").
     """
-    import pyarrow as pa
-
     mapped = customer_map(tx)
     customer = dict(
         zip(mapped["subject_id"].to_pylist(), mapped["customer_id"].to_pylist(), strict=True)
     )
-    last: dict[tuple[str, str], Row] = {}
-    for row in tx.find("consents", {"scope": ""}, below={"received_at": now_us + 1}):
-        customer_id = customer.get(row["subject_id"])
-        if customer_id is not None:
-            key = (customer_id, row["purpose"])
-            held = last.get(key)
-            if held is None or _rank(row) > _rank(held):
-                last[key] = row
-    keys = sorted(last)
-    rows = [last[key] for key in keys]
+    found = tx.find("consents", {"scope": ""}, below={"received_at": now_us + 1})
+    known = [row for row in found if row["subject_id"] in customer]
+    rows = _Rows.of(known, [customer[row["subject_id"]] for row in known])
+    return _state(rows, _deciding(rows), now_us)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Statements as columns (n,): at = when they count from (µs), ends = expiry, 0 for never."""
+
+    customers: Any
+    purposes: Any
+    at: Any
+    withdrawn: Any
+    ends: Any
+    ids: Any
+    texts: Any
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], customers: Sequence[str]) -> _Rows:
+        import numpy as np
+
+        pick = itemgetter("purpose", "occurred_at", "received_at", "action", "expires_at",
+                          "consent_id", "text_version")  # fmt: skip
+        purposes, occurred, received, actions, expires, ids, texts = (
+            zip(*map(pick, rows), strict=True) if rows else ((),) * 7
+        )
+        return cls(
+            np.array(customers, dtype=object),
+            np.array(purposes, dtype=object),
+            np.minimum(np.array(occurred, np.int64), np.array(received, np.int64)),
+            np.array(actions, dtype=object) == ConsentAction.WITHDRAW.value,
+            np.array([end or 0 for end in expires], np.int64),
+            np.array(ids, dtype=object),
+            np.array(texts, dtype=object),
+        )
+
+
+def _deciding(rows: _Rows) -> Any:
+    """Return the place of the last statement of each customer and purpose, in their order."""
+    import numpy as np
+
+    if not len(rows.at):
+        return np.zeros(0, np.int64)
+    _, who = np.unique(rows.customers, return_inverse=True)
+    words, what = np.unique(rows.purposes, return_inverse=True)
+    group = who * len(words) + what
+    order = np.lexsort((rows.withdrawn, rows.at, group))
+    last = np.append(np.diff(group[order]) != 0, True)
+    deciding = order[last]
+    same = (np.diff(group[order]) == 0) & (np.diff(rows.at[order]) == 0)
+    tied = np.flatnonzero(same & (np.diff(rows.withdrawn[order]) == 0) & last[1:])
+    ranks = np.cumsum(last)
+    for end in tied:  # several at one instant: by consent id, so that any order agrees
+        place = int(ranks[end])
+        deciding[place] = _last_by_id(rows, order[: end + 2], group)
+    return deciding
+
+
+def _last_by_id(rows: _Rows, order: Any, group: Any) -> int:
+    best = int(order[-1])
+    for place in reversed(order[:-1].tolist()):
+        if (group[place], rows.at[place], rows.withdrawn[place]) != (
+            group[best], rows.at[best], rows.withdrawn[best],
+        ):  # fmt: skip
+            break
+        if rows.ids[place] > rows.ids[best]:
+            best = place
+    return best
+
+
+def _state(rows: _Rows, chosen: Any, now_us: int) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
+    ends, withdrawn = rows.ends[chosen], rows.withdrawn[chosen]
+    over = ~withdrawn & (ends > 0) & (ends <= now_us)
+    versions = [f"{t}:{i}" for t, i in zip(rows.texts[chosen], rows.ids[chosen], strict=True)]
     return tables.check(
         pa.table(
             {
-                "customer_id": pa.array([key[0] for key in keys], pa.string()),
-                "purpose": pa.array([key[1] for key in keys], pa.string()),
-                "granted": pa.array([_stands(row, now_us) for row in rows], pa.bool_()),
-                "consent_version": pa.array([_version(row) for row in rows], pa.string()),
-                "since": pa.array([_since(row, now_us) for row in rows], pa.timestamp("us")),
+                "customer_id": pa.array(rows.customers[chosen], pa.string()),
+                "purpose": pa.array(rows.purposes[chosen], pa.string()),
+                "granted": pa.array(~withdrawn & ~over),
+                "consent_version": pa.array(versions, pa.string()),
+                "since": pa.array(np.where(over, ends, rows.at[chosen]), pa.timestamp("us")),
             }
         ),
         CONSENT_STATE,
@@ -224,12 +291,6 @@ def _rank(row: Row) -> tuple[int, bool, str]:
 def _stands(row: Row, now_us: int) -> bool:
     alive = row["expires_at"] is None or row["expires_at"] > now_us
     return bool(row["action"] == ConsentAction.GRANT and alive)
-
-
-def _since(row: Row, now_us: int) -> int:
-    if row["action"] == ConsentAction.GRANT and not _stands(row, now_us):
-        return int(row["expires_at"])
-    return int(min(row["occurred_at"], row["received_at"]))
 
 
 def _version(row: Row) -> str:
