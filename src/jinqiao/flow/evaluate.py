@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,9 @@ from jinqiao.synthetic import Life, Market
 from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Truth
 
 __all__ = [
-    "BASELINES", "Captured", "Evaluation", "Inputs", "captured_by_plan", "captured_of", "ladder",
+    "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "captured_by_plan", "ladder",
     "weekly_bound",
-]  # fmt: skip
+]  # fmt: skip  # fmt: skip
 
 BASELINES = (
     "random_eligible", "popularity", "highest_payout", "expected_payout", "chain_greedy",
@@ -43,8 +44,6 @@ BASELINES = (
 REFERENCES = ("true_prices", "static_best")
 _TICKS = 12
 _STEPS = 60
-_STAGE_COLUMN = 2
-_WEEK_US = 7 * DAY_US
 
 Progress = Callable[[str, float], None]
 
@@ -60,7 +59,7 @@ class Inputs:
         chances and worths as learnt from the log.
     customer : (n,) each person's row of the serving's profiles, −1 without one.
     consent : (n,) whether each person's consent to personalise stands.
-    first_day, days : the stretch to live, whole weeks.
+    first_day, days : the stretch to live.
     """
 
     market: Market
@@ -76,8 +75,8 @@ class Inputs:
     def __post_init__(self) -> None:
         if self.serving.product_ids != self.market.goods.product_id:
             raise InputError("the serving is of other products than the market", field="serving")
-        if self.days % 7 or self.days < 7:
-            raise InputError(f"{self.days} days are not whole weeks", field="days")
+        if self.days < 1:
+            raise InputError(f"{self.days} days", field="days", fix="1 or more")
 
     @property
     def from_us(self) -> int:
@@ -88,8 +87,13 @@ class Inputs:
         return self.from_us + self.days * DAY_US
 
     @property
-    def weeks(self) -> int:
-        return self.days // 7
+    def weeks(self) -> tuple[range, ...]:
+        """The days of each calendar week (from Monday) that the stretch touches."""
+        zero = self.market.spec.day_zero.weekday()
+        last = self.first_day + self.days
+        starts = [d for d in range(self.first_day, last) if (d + zero) % 7 == 0]
+        edges = sorted({self.first_day, *starts, last})
+        return tuple(range(a, b) for a, b in pairwise(edges))
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,11 @@ def ladder(inputs: Inputs, progress: Progress | None = None) -> Evaluation:
     return Evaluation(tuple(bound), captured, lives)
 
 
+def captured_by_plan(inputs: Inputs, life: Life, name: str = "plan") -> Captured:
+    """Return what the product's own path captured in the same stretch, lived in ``life``."""
+    return captured_of(name, inputs, Truth(inputs.market), life)
+
+
 def captured_of(
     name: str, inputs: Inputs, truth: Truth, life: Life, over_units: int = 0
 ) -> Captured:
@@ -188,7 +197,11 @@ def captured_of(
         label: 1_000 * per_person[rows].sum() / max(visits[rows].sum(), 1)
         for label, rows in truth.segments().items()
     }
-    by_week = truth.captured_by_week(life, inputs.from_us, inputs.weeks)
+    begin = inputs.market.start_us
+    by_week = [
+        truth.captured(life, begin + week.start * DAY_US, begin + week.stop * DAY_US)
+        for week in inputs.weeks
+    ]
     return Captured(
         name, sum(by_week), tuple(by_week), float(100 * (applied - approved) / max(applied, 1e-9)),
         float(paid.sum()), segments, over_units,
@@ -330,7 +343,7 @@ def _knowing(
         may = day.allowed[rows] & open_
         visits = inputs.market.visits(day.number).take(np.arange(rows.start, rows.stop))
         pairs = truth.pairs(visits, may, life)
-        count, money = prices[(day.number - inputs.first_day) // 7]
+        count, money = prices[next(w for w, d in enumerate(inputs.weeks) if day.number in d)]
         return _priced(pairs, may, (count, money), caps, slots)
 
     return policy
@@ -473,8 +486,10 @@ class _Rows:
         return count, spend
 
 
-def limit_rows(catalog: Catalog, days: float = 7.0) -> _Rows:
-    """Return the limits a week's expected use must keep: application counts and budgets.
+def limit_rows(catalog: Catalog, days: int = 7) -> _Rows:
+    """Return the limits that expected use within a week must keep: applications and budgets.
+
+    ``days``: how many of the week's days count; a week's limit stands whole for fewer.
 
     Limits of branches and of later stages are left out: a bound may only be looser for it.
     """
@@ -488,7 +503,7 @@ def limit_rows(catalog: Catalog, days: float = 7.0) -> _Rows:
             for one in owner.limits:
                 if one.measure is Measure.COUNT and one.stage.value != "application":
                     continue
-                per = {Period.DAY: days, Period.WEEK: days / 7.0}.get(one.period, 1.0)
+                per = float(days) if one.period is Period.DAY else 1.0
                 limit.append(one.limit * per)
                 products.append(np.array(places, np.int64))
                 money.append(one.measure is Measure.MONEY)
@@ -499,14 +514,13 @@ def weekly_bound(
     inputs: Inputs, truth: Truth
 ) -> tuple[list[float], list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
     """Return each week's bound, minor units, and its prices of use and spend by product."""
-    rows = limit_rows(inputs.catalog)
     places = _places(inputs)
     life = inputs.life.fork()
     bounds, prices = [], []
     dual: NDArray[np.float64] | None = None
-    for week in range(inputs.weeks):
-        days = range(inputs.first_day + 7 * week, inputs.first_day + 7 * (week + 1))
-        pairs = _joined([_day_pairs(inputs, truth, life, day) for day in days])
+    for week in inputs.weeks:
+        rows = limit_rows(inputs.catalog, len(week))
+        pairs = _joined([_day_pairs(inputs, truth, life, day) for day in week])
         bound, dual = lowest_bound(pairs, rows, places, dual)
         bounds.append(bound)
         prices.append(rows.spread(dual, inputs.serving.n_products))

@@ -11,4 +11,21 @@ from __future__ import annotations
 from jinqiao.synthetic.life import Life
 from jinqiao.synthetic.market import Market, market
 
-__all__ = ["Life", "Market", "market"]
+__all__ = ["Life", "Market", "market", "warm_up"]
+
+
+def warm_up() -> None:
+    """Compile the market's kernels into Numba's cache, by showing one person one offer."""
+    import numpy as np
+    import pyarrow as pa
+
+    from jinqiao.engines.ordered import Places, ordered_pass
+
+    small = market(1, 1)
+    sessions = next(table for day in range(400) if (table := small.sessions(day)).num_rows)
+    shown = sessions.select(["session_id", "user_id", "occurred_at"]).slice(0, 1)
+    shown = shown.append_column("trace_id", shown["session_id"])
+    shown = shown.append_column("position", pa.array([1], pa.int8()))
+    small.life().respond(shown.append_column("product_id", small.product_ids.slice(0, 1)))
+    none, one = np.zeros(1), np.zeros(1, np.int64)
+    ordered_pass(np.array([0, 1]), one, (none, none, none), (none, none), Places(none, one, 1))

@@ -193,13 +193,6 @@ class Truth:
         lost = sum(d.value for d in life._drawn.values() if from_us <= d.shown_us < until_us)
         return whole - lost
 
-    def captured_by_week(self, life: Life, from_us: int, weeks: int) -> list[float]:
-        """Return the value captured in each of some weeks."""
-        week = 7 * DAY_US
-        return [
-            self.captured(life, from_us + w * week, from_us + (w + 1) * week) for w in range(weeks)
-        ]
-
     def segments(self) -> dict[str, NDArray[np.bool_]]:
         """Return masks of people, (n,) each: types and city tiers."""
         people = self.market.everyone
