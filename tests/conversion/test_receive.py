@@ -10,6 +10,7 @@ import pytest
 
 from conversion.reporting import (
     DAY_US,
+    KEY,
     T0_US,
     click_out,
     journey,
@@ -171,6 +172,24 @@ def test_a_customer_who_did_not_leave_has_no_reports(records: MemoryRecords) -> 
         assert receipt.rejected[0].reason.code == "report_sold_out_click"
         assert conversion.drain(tx) is None
         assert conversion.applications_of(tx, "cust").applications == ()
+
+
+def test_a_sold_out_click_may_leave_later(records: MemoryRecords) -> None:
+    """Once a repeated click-out gets a unit, the click counts like any other."""
+    click, other = record(records, [click_out(0), click_out(1)])
+    with records.transaction() as tx:
+        conversion.mark_sold_out(tx, [click.click_id])
+        conversion.mark_left(tx, [click.click_id, other.click_id])
+        batch = conversion.drain(tx)
+        assert batch is not None
+        assert sorted(batch.rows.column("click_id").to_pylist()) == sorted(
+            [click.click_id, other.click_id]
+        )
+        assert receive(tx, [report(click, "r1", Stage.APPLICATION)]).accepted == 1
+        never = conversion.record_click(tx, replace(click_out(2), reserved=False), key=KEY)
+        assert never.reserved is False
+        conversion.mark_left(tx, [never.click_id])
+        assert conversion.click(tx, never.click_id).reserved
 
 
 def test_a_rejected_report_replays_once_its_click_is_there(records: MemoryRecords) -> None:

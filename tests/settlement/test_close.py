@@ -49,6 +49,7 @@ def test_each_basis_pays_for_its_stage(records: MemoryRecords, product: str, due
     with records.reading() as tx:
         assert settlement.balance(tx, "institution:bank:receivable:CNY") == due
         assert settlement.balance(tx, "operator:payout:CNY") == -due
+        assert settlement.owed(tx) == {("bank", "CNY"): due}
         assert settlement.journal_sum(tx) == 0
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "click",
     "click_of_row",
     "expire",
+    "mark_left",
     "mark_sold_out",
     "record_click",
     "record_clicks",
@@ -59,6 +60,21 @@ def mark_sold_out(tx: Tx, click_ids: Sequence[str]) -> None:
     tx.update("clicks", {"click_id": list(click_ids)}, {"reserved": False})
     unsent = {"click_id": list(click_ids), "stage": Stage.CLICK.value, "sent_at": None}
     tx.update("outcome_outbox", unsent, {"sent_at": WITHDRAWN})
+
+
+def mark_left(tx: Tx, click_ids: Sequence[str]) -> None:
+    """Note that customers who once found these clicks sold out have now left after all.
+
+    Call it when a repeated click-out got a unit; clicks that were never sold out stay as they are.
+    """
+    found = tx.find("clicks", {"click_id": list(click_ids), "reserved": False})
+    if not found:
+        return
+    ids = [row["click_id"] for row in found]
+    tx.update("clicks", {"click_id": ids}, {"reserved": True})
+    taken_back = {"click_id": ids, "stage": Stage.CLICK.value, "sent_at": WITHDRAWN}
+    tx.update("outcome_outbox", taken_back, {"sent_at": None})
+    put(tx, [_outcome(row, Polarity.REACHED.value) for row in found])
 
 
 def click(tx: Tx, click_id: str) -> Click:

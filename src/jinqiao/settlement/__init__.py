@@ -10,7 +10,7 @@ docs/explanation/settlement.md.
 """
 
 from jinqiao.settlement.close import Settled, settle
-from jinqiao.settlement.journal import balance, journal_sum, transfers_of
+from jinqiao.settlement.journal import balance, journal_sum, owed, transfers_of
 from jinqiao.settlement.reconcile import Difference, Reconciliation, reconcile
 from jinqiao.settlement.statement import issue, statement, statement_csv, statements_of
 from jinqiao.settlement.terms import PayoutTerms, tier_of
@@ -23,6 +23,7 @@ __all__ = [
     "balance",
     "issue",
     "journal_sum",
+    "owed",
     "reconcile",
     "settle",
     "statement",

@@ -15,6 +15,7 @@ __all__ = [
     "accounts",
     "balance",
     "journal_sum",
+    "owed",
     "post",
     "transfer_of_row",
     "transfers_of",
@@ -64,6 +65,15 @@ def balance(tx: Tx, account: str) -> int:
 def journal_sum(tx: Tx) -> int:
     """Return the sum of every entry of the journal: 0, or the journal is damaged."""
     return tx.total("journal_entries", "amount_minor")
+
+
+def owed(tx: Tx) -> dict[tuple[str, str], int]:
+    """Return what each institution owes: (institution id, currency) → minor units, in id order."""
+    sums: dict[tuple[str, str], int] = {}
+    for row in tx.find("payables"):
+        key = (row["institution_id"], row["currency"])
+        sums[key] = sums.get(key, 0) + row["posted_minor"]
+    return dict(sorted(sums.items()))
 
 
 def transfers_of(tx: Tx, application_id: str) -> tuple[Transfer, ...]:
