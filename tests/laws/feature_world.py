@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from statistics import stdev
 from typing import Any
 
 import pyarrow as pa
@@ -449,6 +450,47 @@ def shown(view: View, days: int, products: Iterable[str] | None = None) -> int:
     return sum(products is None or r["product_id"] in set(products) for r in rows)
 
 
+def spread(view: View, days: int) -> int | None:
+    """Return the sum over accounts of the standard deviation of balances in a window."""
+    found = []
+    for rows in accounts(view):
+        seen = [r["balance_minor"] for r in within(rows, days) if r.get("balance_minor") is not None]
+        if len(seen) > 1:
+            found.append(stdev(seen))
+    return rounded(sum(found)) if found else None
+
+
+def balance_ever(view: View, over_rows: Callable[[list[int]], float]) -> int | None:
+    found = []
+    for rows in accounts(view):
+        seen = [r["balance_minor"] for r in rows if r.get("balance_minor") is not None]
+        if seen:
+            found.append(over_rows(seen))
+    return rounded(sum(found)) if found else None
+
+
+def months_seen(view: View) -> float | None:
+    return max(1.0, (max(map(ago, view.tx)) + 1) / 30.4375) if view.tx else None
+
+
+def flow(rows: list[Row], sign: int) -> int | None:
+    return sum(max(sign * r["amount_minor"], 0) for r in rows) if rows else None
+
+
+def whole(number: float | None) -> int | None:
+    return None if number is None else int(number // 1)
+
+
+def ever(sign: int, *categories: str) -> Callable[[View], int | None]:
+    """Return the monthly mean, over the whole ledger, of some categories."""
+
+    def found(view: View) -> int | None:
+        amount = total(view.tx, *categories)
+        return None if amount is None else whole(over(sign * amount, months_seen(view)))
+
+    return found
+
+
 OCCUPATIONS = (
     "salaried", "gig", "self_employed", "business_owner", "student", "retired", "unemployed",
     "other",
@@ -558,6 +600,29 @@ ORACLE: dict[str, Callable[[View], Any]] = {
     ),
     "daypart_main": lambda v: most(v, ("night", "morning", "afternoon", "evening"), daypart),
     "click_rate_90d": lambda v: over(len(reached(v, "click", 90)), shown(v, 90)),
+    "balance_mean_90d_minor": lambda v: rounded(balance(v, mean, 90)),
+    "balance_mean_180d_minor": lambda v: rounded(balance(v, mean, 180)),
+    "balance_mean_minor": lambda v: balance_ever(v, mean),
+    "balance_min_180d_minor": lambda v: balance(v, min, 180),
+    "balance_min_minor": lambda v: balance_ever(v, min),
+    "balance_sd_90d_minor": lambda v: spread(v, 90),
+    "balance_sd_180d_minor": lambda v: spread(v, 180),
+    "balance_sd_minor": lambda v: spread(v, 10**6),
+    "balance_swing": lambda v: over(spread(v, 10**6), balance_ever(v, mean)),
+    "late_fees_ever": lambda v: count_of(v, 10**6, "penalty"),
+    "overdrafts_ever": lambda v: sum((r.get("balance_minor") or 0) < 0 for r in v.tx),
+    "inflow_monthly_minor": lambda v: monthly(v, flow(three(v), 1)),
+    "outflow_monthly_minor": lambda v: monthly(v, flow(three(v), -1)),
+    "inflow_monthly_ever_minor": lambda v: whole(over(flow(v.tx, 1), months_seen(v))),
+    "outflow_monthly_ever_minor": lambda v: whole(over(flow(v.tx, -1), months_seen(v))),
+    "transferred_in_monthly_minor": ever(1, "salary", "pension", "transfer_in"),
+    "cash_in_monthly_minor": ever(1, "cash_in"),
+    "cash_out_monthly_minor": ever(-1, "cash_out"),
+    "household_monthly_minor": ever(-1, "household", "rent", "mortgage", "utilities"),
+    "insurance_monthly_minor": ever(-1, "insurance_premium"),
+    "interest_monthly_minor": ever(1, "interest_income"),
+    "transactions_monthly": lambda v: over(len(v.tx), months_seen(v)),
+    "outflow_share": lambda v: over(flow(v.tx, -1), flow(v.tx, 1)),
 }  # fmt: skip
 
 SCHEMAS = {s.name: s for s in (TRANSACTIONS, BEHAVIOUR, ATTRIBUTES, DECISIONS, OUTCOMES)}

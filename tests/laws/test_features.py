@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.ledger import CATEGORIES
 from jinqiao.engines.sql import check_expression
-from jinqiao.profile import build, dictionary
+from jinqiao.profile import build, build_at, dictionary
 from jinqiao.profile.build import plan
 from jinqiao.profile.definition import definitions
 from jinqiao.profile.sources import SOURCES
@@ -101,9 +102,18 @@ def worlds(draw: Any) -> World:
     return world
 
 
-def _build(world: World, **more: Any) -> dict[str, Row]:
+def _at(world: World, moments: dict[str, int]) -> dict[str, Row]:
+    asked = pa.table({"customer_id": list(moments), "as_of_us": list(moments.values())})
+    profiles = build_at(
+        world.lake(), world.customer_map, world.consent_state, asked, purpose=Purpose.MEASURE,
+        products=world.products,
+    )  # fmt: skip
+    return {row["customer_id"]: row for row in profiles.to_pylist()}
+
+
+def _build(world: World, as_of_us: int = AS_OF_US, **more: Any) -> dict[str, Row]:
     profiles = build(
-        world.lake(), world.customer_map, world.consent_state, as_of_us=AS_OF_US,
+        world.lake(), world.customer_map, world.consent_state, as_of_us=as_of_us,
         purpose=Purpose.MEASURE, products=world.products, **more,
     )  # fmt: skip
     return {row["customer_id"]: row for row in profiles.to_pylist()}
@@ -132,6 +142,26 @@ def test_each_feature_equals_its_naive_recomputation(world: World) -> None:
         for name in NAMES:
             wanted = ORACLE[name](view)
             assert _same(row[name], wanted), f"{customer} {name}: {row[name]} is not {wanted}"
+
+
+@given(world=worlds())
+@settings(max_examples=12)
+def test_one_moment_for_all_is_the_profile_as_of_it(world: World) -> None:
+    """Built with each customer's own as-of, all of them the same, every value is ``build``'s."""
+    wanted = _build(world)
+    assert _at(world, dict.fromkeys(wanted, AS_OF_US)) == wanted
+
+
+@given(world=worlds(), days=st.integers(1, 60))
+@settings(max_examples=8)
+def test_each_customer_is_built_as_of_their_own_moment(world: World, days: int) -> None:
+    """Two customers at two moments have the rows that ``build`` gives at each; a third has none."""
+    customers = sorted(set(world.customer_of.values()))
+    moments = {customers[0]: AS_OF_US - days * 86_400_000_000, customers[-1]: AS_OF_US}
+    built = _at(world, moments)
+    assert sorted(built) == sorted(moments)
+    for customer, moment in moments.items():
+        assert built[customer] == _build(world, as_of_us=moment)[customer]
 
 
 @given(world=worlds(), later=worlds())

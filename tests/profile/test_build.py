@@ -10,8 +10,8 @@ import pytest
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.tables import TRANSACTIONS
 from jinqiao.domain.time import DAY_US
-from jinqiao.errors import ConsentError, NotFound
-from jinqiao.profile import Place, build, dictionary
+from jinqiao.errors import ConsentError, InputError, NotFound
+from jinqiao.profile import Place, build, build_at, dictionary
 from jinqiao.profile.build import plan
 from jinqiao.store.lake import open_lake
 from jinqiao.store.memory import MemoryLake
@@ -163,3 +163,18 @@ def test_the_file_lake_gives_what_the_memory_lake_gives(tmp_path: Any) -> None:
         purpose=Purpose.PERSONALISE, products=world.products,
     )  # fmt: skip
     assert found.equals(_build(world, products=world.products))
+
+
+def test_moments_are_one_a_customer() -> None:
+    """Two moments of one customer, or a missing one, are refused with the field."""
+    world = _world()
+    for ids, moments, field in (
+        (["c1", "c1"], [AS_OF_US, AS_OF_US], "customer_id"),
+        (["c1", "c2"], [AS_OF_US, None], "as_of_us"),
+    ):
+        asked = pa.table({"customer_id": ids, "as_of_us": pa.array(moments, pa.int64())})
+        with pytest.raises(InputError, match=field):
+            build_at(
+                world.lake(), world.customer_map, world.consent_state, asked,
+                purpose=Purpose.PERSONALISE,
+            )  # fmt: skip

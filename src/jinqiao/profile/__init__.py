@@ -7,7 +7,7 @@ those all its parents do; without consent no row. From: point-in-time joins as i
 (Orr et al., "Managing ML Pipelines: Feature Stores", VLDB 2021 §3); the features' own files.
 """
 
-from jinqiao.profile.build import Place, build
+from jinqiao.profile.build import Place, build, build_at
 from jinqiao.profile.definition import dictionary
 from jinqiao.profile.display import Shown, explain, values
 from jinqiao.profile.reference import reference
@@ -29,6 +29,7 @@ __all__ = [
     "Tag",
     "audience",
     "build",
+    "build_at",
     "count",
     "counts",
     "default_tags",

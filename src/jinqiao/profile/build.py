@@ -1,4 +1,4 @@
-"""Profiles of every consenting customer, as of a moment."""
+"""Profiles of every consenting customer, as of one moment, or each as of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jinqiao.domain.consent import Purpose
 from jinqiao.domain.feature import Feature
 from jinqiao.domain.time import from_us
 from jinqiao.engines.sql import CheckedQuery, check
+from jinqiao.errors import InputError
 from jinqiao.policy import check_features
 from jinqiao.profile.definition import Definition, definitions, dictionary
 from jinqiao.profile.statement import statement
@@ -19,7 +20,7 @@ from jinqiao.store.base import Lake
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Place", "build", "parameters", "plan"]
+__all__ = ["Place", "build", "build_at", "parameters", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,84 @@ def build(
     ConsentError : a feature the purpose may not use was asked for; nothing has been read.
     NotFound : there is no such feature.
     """
-    whole = dictionary()
-    if names is None:
-        names = whole.allowed(purpose).names
-    features = check_features(whole, tuple(names), purpose)
-    query, chosen = plan(tuple(names))
+    features = _wanted(names, purpose)
+    query, chosen = plan(tuple(f.name for f in features))
     inputs = {"customer_map": customer_map, "consent_state": consent_state}
     inputs["products"] = _classes(products)
     wanted = parameters(as_of_us, purpose, place)
+    return _found(lake, query, inputs, wanted, (features, _unknown(chosen, products)))
+
+
+def build_at(
+    lake: Lake,
+    customer_map: pa.Table,
+    consent_state: pa.Table,
+    moments: pa.Table,
+    *,
+    purpose: Purpose,
+    names: Sequence[str] | None = None,
+    products: pa.Table | None = None,
+    place: Place = CHINA,
+) -> pa.Table:
+    """Return the same with an as-of of each customer's own; customers without one have no row.
+
+    The query is ``build``'s with a join in place of constants, so one moment for all gives what
+    ``build`` gives.
+
+    Parameters
+    ----------
+    moments : ``customer_id``, ``as_of_us`` (int64, µs), one row a customer.
+
+    Raises
+    ------
+    InputError : a customer has two moments, or one has none at all (null).
+    """
+    features = _wanted(names, purpose)
+    query, chosen = _plan_at(tuple(f.name for f in features))
+    inputs = {"customer_map": customer_map, "consent_state": consent_state}
+    inputs |= {"products": _classes(products), "moments": _moments(moments, place)}
+    wanted = parameters(0, purpose, place)
+    return _found(lake, query, inputs, wanted, (features, _unknown(chosen, products)))
+
+
+def _wanted(names: Sequence[str] | None, purpose: Purpose) -> tuple[Feature, ...]:
+    whole = dictionary()
+    chosen = whole.allowed(purpose).names if names is None else tuple(names)
+    return tuple(check_features(whole, chosen, purpose))
+
+
+def _unknown(chosen: Sequence[Definition], products: pa.Table | None) -> set[str]:
+    return {d.feature.name for d in chosen if d.needs_class} if products is None else set()
+
+
+def _found(
+    lake: Lake,
+    query: CheckedQuery,
+    inputs: Mapping[str, pa.Table],
+    wanted: Mapping[str, object],
+    shape: tuple[Sequence[Feature], set[str]],
+) -> pa.Table:
     given = {name: wanted[name] for name in query.parameters}
-    found = lake.query(query.text, {n: t for n, t in inputs.items() if n in query.tables}, **given)
-    unknown = {d.feature.name for d in chosen if d.needs_class} if products is None else set()
-    return _typed(found, features, unknown)
+    tables = {n: t for n, t in inputs.items() if n in query.tables}
+    return _typed(lake.query(query.text, tables, **given), *shape)
+
+
+def _moments(moments: pa.Table, place: Place) -> pa.Table:
+    """Return the moments with the parts of the local calendar that features read."""
+    import pyarrow as pa
+
+    at = moments["as_of_us"].cast(pa.int64())
+    customers = moments["customer_id"].cast(pa.string())
+    if at.null_count or customers.null_count:
+        raise InputError("a moment is missing", record="moments", field="as_of_us")
+    if len(customers.unique()) != len(customers):
+        raise InputError("a customer has two moments", record="moments", field="customer_id")
+    parts = [parameters(one, Purpose.MEASURE, place) for one in at.to_pylist()]
+    calendar = {
+        name: pa.array([part[name] for part in parts], pa.int64())
+        for name in ("as_of_us", "as_of_year", "as_of_month", "as_of_day")
+    }
+    return pa.table({"customer_id": customers, **calendar})
 
 
 @cache
@@ -83,6 +150,12 @@ def plan(names: tuple[str, ...]) -> tuple[CheckedQuery, tuple[Definition, ...]]:
     """Return the checked query that computes some features, and the definitions it takes."""
     chosen = definitions().closure(names)
     return check(statement(chosen, names)), chosen
+
+
+@cache
+def _plan_at(names: tuple[str, ...]) -> tuple[CheckedQuery, tuple[Definition, ...]]:
+    chosen = definitions().closure(names)
+    return check(statement(chosen, names, own_moments=True)), chosen
 
 
 def parameters(as_of_us: int, purpose: Purpose, place: Place = CHINA) -> Mapping[str, object]:

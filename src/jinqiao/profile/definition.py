@@ -21,7 +21,10 @@ from jinqiao.profile.sources import SOURCES
 
 __all__ = ["Definition", "Definitions", "PurposeSet", "definitions", "dictionary", "read"]
 
-_FILES = ("customer", "ledger", "account", "visit", "session", "offer", "outcome", "derived")
+_FILES = (
+    "customer", "ledger", "conduct", "account", "swing", "visit", "session", "offer", "outcome",
+    "derived", "conduct_derived",
+)  # fmt: skip
 _TYPES = frozenset({"int", "float", "bool", "category"})
 
 

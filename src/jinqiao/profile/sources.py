@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from jinqiao.domain.ledger import INCOME, SPEND
 
-__all__ = ["CUSTOMERS_SQL", "SOURCES", "Source"]
+__all__ = ["CUSTOMERS_SQL", "MOMENTS_SQL", "SOURCES", "Source", "own_moment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,33 @@ _CLOCK = f"""(epoch_us(r.occurred_at) + $offset_us) // {_DAY} as local_day,
   ((epoch_us(r.occurred_at) + $offset_us) // {_DAY} + 3) % 7 as weekday"""
 _LOCAL = "make_timestamp(epoch_us(r.occurred_at) + $offset_us)"
 
+_WHO = """select distinct m.subject_id, m.customer_id{moment}
+from customer_map m join consent_state c on m.customer_id = c.customer_id{joined}
+where c.purpose = $purpose and c.granted"""
+
 CUSTOMERS_SQL = (
-    (
-        "who",
-        """select distinct m.subject_id, m.customer_id
-from customer_map m join consent_state c on m.customer_id = c.customer_id
-where c.purpose = $purpose and c.granted""",
-    ),
+    ("who", _WHO.format(moment="", joined="")),
     ("customers", "select distinct customer_id from who"),
 )
+
+_PARTS = ("as_of_us", "as_of_year", "as_of_month", "as_of_day")
+_MOMENT = "".join(f", t.{part}" for part in _PARTS)
+MOMENTS_SQL = (
+    (
+        "who",
+        _WHO.format(moment=_MOMENT, joined="\njoin moments t on m.customer_id = t.customer_id"),
+    ),
+    CUSTOMERS_SQL[1],
+)
+"""The same, each customer with an as-of of their own."""
+
+
+def own_moment(sql: str) -> str:
+    """Return a row view's SQL with each customer's own as-of in place of the one for all."""
+    for part in _PARTS:
+        sql = sql.replace(f"${part}", f"w.{part}")
+    return sql
+
 
 _LEDGER = f"""select w.customer_id, r.account_id, r.amount_minor, r.balance_minor, r.category,
   r.instrument, epoch_us(r.occurred_at) as occurred_us, {_DAYS_AGO},
@@ -70,7 +88,15 @@ _ACCOUNTS = f"""select a.customer_id, a.account_id,
     filter (where a.balance_minor is not null) as last_minor,
   avg(a.balance_minor) filter (where a.days_ago < 30) as mean_30d_minor,
   min(a.balance_minor) filter (where a.days_ago < 30) as min_30d_minor,
-  min(a.balance_minor) filter (where a.days_ago < 90) as min_90d_minor
+  min(a.balance_minor) filter (where a.days_ago < 90) as min_90d_minor,
+  min(a.balance_minor) filter (where a.days_ago < 180) as min_180d_minor,
+  min(a.balance_minor) as min_minor,
+  avg(a.balance_minor) filter (where a.days_ago < 90) as mean_90d_minor,
+  avg(a.balance_minor) filter (where a.days_ago < 180) as mean_180d_minor,
+  avg(a.balance_minor) as mean_minor,
+  stddev_samp(a.balance_minor) filter (where a.days_ago < 90) as sd_90d_minor,
+  stddev_samp(a.balance_minor) filter (where a.days_ago < 180) as sd_180d_minor,
+  stddev_samp(a.balance_minor) as sd_minor
 from (
   select w.customer_id, r.account_id, r.transaction_id, r.balance_minor,
     epoch_us(r.occurred_at) as occurred_us, {_DAYS_AGO}
@@ -78,9 +104,9 @@ from (
   where {_KNOWN} and r.currency = $currency
 ) a group by a.customer_id, a.account_id"""
 
-_ATTRIBUTES = f"""select s.customer_id, s.attribute, s.number, s.text, $as_of_year as as_of_year
+_ATTRIBUTES = f"""select s.customer_id, s.attribute, s.number, s.text, s.as_of_year
 from (
-  select w.customer_id, r.attribute, r.number, r.text,
+  select w.customer_id, r.attribute, r.number, r.text, $as_of_year as as_of_year,
     row_number() over (
       partition by w.customer_id, r.attribute
       order by r.occurred_at desc, r.received_at desc, r.attribute_id desc
@@ -110,15 +136,15 @@ from decisions r join who w on r.customer_id = w.subject_id
 left join products p on r.product_id = p.product_id
 where {_KNOWN}"""
 
-_OUTCOMES = f"""select w.customer_id, r.stage, r.polarity, r.product_id, p.product_class,
-  r.institution_id, {_DAYS_AGO}
+_OUTCOMES = f"""select r.owner_id as customer_id, r.stage, r.polarity, r.product_id,
+  p.product_class, r.institution_id, r.days_ago
 from (
-  select o.*, row_number() over (
-    partition by o.trace_id, o.position, o.stage order by o.sequence desc, o.outcome_id desc
+  select r.*, w.customer_id as owner_id, {_DAYS_AGO}, row_number() over (
+    partition by r.trace_id, r.position, r.stage order by r.sequence desc, r.outcome_id desc
   ) as place
-  from outcomes o where o.received_at <= make_timestamp($as_of_us)
-    and o.occurred_at <= make_timestamp($as_of_us)
-) r join who w on r.customer_id = w.subject_id
+  from outcomes r join who w on r.customer_id = w.subject_id
+  where {_KNOWN}
+) r
 left join products p on r.product_id = p.product_id
 where r.place = 1"""
 
@@ -145,7 +171,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             Source(
                 "accounts",
                 "transactions",
-                ("account_id", "last_minor", "mean_30d_minor", "min_30d_minor", "min_90d_minor"),
+                ("account_id", "last_minor", "mean_30d_minor", "min_30d_minor", "min_90d_minor",
+                 "min_180d_minor", "min_minor", "mean_90d_minor", "mean_180d_minor",
+                 "mean_minor", "sd_90d_minor", "sd_180d_minor", "sd_minor"),
                 (("account_rows", _ACCOUNTS),),
             ),
             Source(

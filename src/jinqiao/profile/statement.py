@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jinqiao.profile.definition import Definition
-from jinqiao.profile.sources import CUSTOMERS_SQL, SOURCES
+from jinqiao.profile.sources import CUSTOMERS_SQL, MOMENTS_SQL, SOURCES, own_moment
 
 __all__ = ["statement"]
 
 
-def statement(chosen: Sequence[Definition], names: Sequence[str]) -> str:
+def statement(
+    chosen: Sequence[Definition], names: Sequence[str], *, own_moments: bool = False
+) -> str:
     """Return the SQL that computes ``names`` from ``chosen`` (they and what they are made of).
 
     It reads lake tables, ``customer_map``, ``consent_state`` and ``products``; its parameters are
     as_of_us, as_of_year, as_of_month, as_of_day, offset_us, currency and purpose. Rows are ordered
     by ``customer_id``. Only the sources needed are read, each once.
+
+    ``own_moments``: the four as-of parameters are columns of a further table ``moments`` instead,
+    one row a customer; the rest is the same text.
     """
-    steps = [f"{name} as ({sql})" for name, sql in CUSTOMERS_SQL]
+    first = MOMENTS_SQL if own_moments else CUSTOMERS_SQL
+    steps = [f"{name} as ({sql})" for name, sql in first]
     joined, columns = [], []
     for source in SOURCES.values():
         own = [d for d in chosen if d.source == source.name]
         if not own:
             continue
-        steps += [f"{name} as ({sql})" for name, sql in source.steps]
+        views = [(n, own_moment(sql) if own_moments else sql) for n, sql in source.steps]
+        steps += [f"{name} as ({sql})" for name, sql in views]
         view, group = source.steps[-1][0], f"{source.name}_features"
         steps.append(f"{group} as ({_grouped(own, view)})")
         joined.append(f"left join {group} on customers.customer_id = {group}.customer_id")
