@@ -36,7 +36,7 @@ from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Truth
 __all__ = [
     "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "captured_by_plan", "ladder",
     "weekly_bound",
-]  # fmt: skip  # fmt: skip
+]  # fmt: skip
 
 BASELINES = (
     "random_eligible", "popularity", "highest_payout", "expected_payout", "chain_greedy",
@@ -174,11 +174,6 @@ def ladder(inputs: Inputs, progress: Progress | None = None) -> Evaluation:
     }
     lives = {name: player.life for name, player in players.items()}
     return Evaluation(tuple(bound), captured, lives)
-
-
-def captured_by_plan(inputs: Inputs, life: Life, name: str = "plan") -> Captured:
-    """Return what the product's own path captured in the same stretch, lived in ``life``."""
-    return captured_of(name, inputs, Truth(inputs.market), life)
 
 
 def captured_of(
