@@ -25,6 +25,7 @@ from jinqiao.store.base import Row, Tx
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 __all__ = ["link", "resolve", "resolve_owners"]
 
@@ -114,11 +115,88 @@ def link(
     it is remembered with the subject and merges nobody.
     """
     making, merges = _Making(now_us, rng, vault), []
-    for pair in dict.fromkeys((item.known, item.other) for item in links):
+    pairs = list(dict.fromkeys((item.known, item.other) for item in links))
+    for pair in _link_plain(tx, pairs, making) if len(pairs) > 1 else pairs:
         merge_id = _link(tx, *pair, making, actor)
         if merge_id:
             merges.append(merge_id)
     return merges
+
+
+_Pair = tuple[Identifier, Identifier]
+
+
+def _link_plain(tx: Tx, pairs: Sequence[_Pair], making: _Making) -> list[_Pair]:
+    """Link at once every pair that merges nobody; return the others, in their order.
+
+    Plain are a weak key, and a strong one that nobody has and only one subject is said to have.
+    """
+    subject = _subjects(tx, (known for known, _ in pairs), making)
+    strong = [other for _, other in pairs if other.kind in STRONG_KINDS]
+    taken = _owners(tx, strong, making)
+    said: dict[Identifier, set[str]] = {}
+    for known, other in pairs:
+        said.setdefault(other, set()).add(subject[known])
+    plain, rest = [], []
+    for known, other in pairs:
+        alone = other not in taken and other not in subject and len(said[other]) == 1
+        (plain if other.kind in WEAK_KINDS or alone else rest).append((known, other))
+    weak = _subjects(tx, (other for _, other in plain if other.kind in WEAK_KINDS), making)
+    keep = [
+        (subject[known], other, _VIA + other.kind if other in weak else other.kind)
+        for known, other in plain
+        if weak.get(other) != subject[known]
+    ]
+    _attach_all(tx, keep, making)
+    return rest
+
+
+def _subjects(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> dict[Identifier, str]:
+    """Return the subject of every identifier, made where it is new."""
+    found: dict[Identifier, str] = {}
+    for kind, group in _by_kind(identifiers).items():
+        values = [item.value for item in group]
+        ids = resolve(tx, kind, values, now_us=making.now_us, rng=making.rng, vault=making.vault)
+        found |= dict(zip(group, ids.to_pylist(), strict=True))
+    return found
+
+
+def _owners(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> set[Identifier]:
+    """Return the identifiers somebody has already."""
+    taken: set[Identifier] = set()
+    for kind, group in _by_kind(identifiers).items():
+        digests = making.vault.digests(kind, [item.value for item in group])
+        known = _known(tx, kind, digests)
+        taken |= {item for item, digest in zip(group, digests, strict=True) if digest in known}
+    return taken
+
+
+def _by_kind(identifiers: Iterable[Identifier]) -> dict[str, list[Identifier]]:
+    groups: dict[str, list[Identifier]] = {}
+    for item in dict.fromkeys(identifiers):
+        groups.setdefault(item.kind, []).append(item)
+    return groups
+
+
+def _attach_all(tx: Tx, keep: Sequence[tuple[str, Identifier, str]], making: _Making) -> None:
+    """Note identifiers with their subjects: (subject id, identifier, kind to note it as)."""
+    wrapped: dict[str, bytes] = {}
+    ids = list(dict.fromkeys(subject_id for subject_id, _, _ in keep))
+    for start in range(0, len(ids), _CHUNK):
+        for row in tx.find("subject_keys", {"subject_id": ids[start : start + _CHUNK]}):
+            wrapped[row["subject_id"]] = row["wrapped_key"]
+    keys: dict[str, AESGCM] = {}
+    rows = []
+    for subject_id, identifier, kind in keep:
+        if subject_id not in wrapped:
+            raise InputError("the subject was erased", record=subject_id)
+        if subject_id not in keys:
+            keys[subject_id] = making.vault.key(subject_id, wrapped[subject_id])
+        digest = making.vault.digest(identifier.kind, identifier.value)
+        sealed = making.vault.seal(keys[subject_id], subject_id, (identifier.value,))[0]
+        rows.append(_identifier(digest, subject_id, kind, sealed, making.now_us))
+    if rows:
+        tx.insert_new("identifiers", rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +269,7 @@ def _created(tx: Tx, kind: str, fresh: dict[str, str], making: _Making) -> dict[
 
 
 def _attach(tx: Tx, subject_id: str, identifier: Identifier, kind: str, making: _Making) -> None:
-    kept = tx.get("subject_keys", {"subject_id": subject_id})
-    if kept is None:
-        raise InputError("the subject was erased", record=subject_id)
-    key = making.vault.key(subject_id, kept["wrapped_key"])
-    digest = making.vault.digest(identifier.kind, identifier.value)
-    sealed = making.vault.seal(key, subject_id, (identifier.value,))[0]
-    tx.insert_new("identifiers", [_identifier(digest, subject_id, kind, sealed, making.now_us)])
+    _attach_all(tx, [(subject_id, identifier, kind)], making)
 
 
 def _identifier(digest: str, subject_id: str, kind: str, sealed: bytes, now_us: int) -> Row:

@@ -68,7 +68,7 @@ def door(engine: Engine) -> Door:
             return customer.seal_memos(tx, vault, subject_ids, texts)
 
     def owner(user_id: str) -> str:
-        return vault.digest("login", user_id)
+        return vault.owner_digest(user_id)
 
     return Door(
         engine.lake, engine.records, engine.workspace.rejects, subjects, seal,
