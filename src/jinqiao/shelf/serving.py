@@ -153,7 +153,7 @@ class Schedules:
             day = (self.from_hour <= hour) & (hour < self.to_hour)
             night = (self.from_hour <= hour) | (hour < self.to_hour)
             within &= np.where(self.from_hour < self.to_hour, day, night)
-        if any(self.channels):
+        if any(self.channels) and len(channel):
             names, code = np.unique(np.asarray(channel, dtype=str), return_inverse=True)
             allowed = np.array([[c is None or name in c for c in self.channels] for name in names])
             within &= allowed[code]
