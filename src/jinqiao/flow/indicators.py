@@ -11,7 +11,7 @@ from jinqiao.flow.wiring import Engine
 if TYPE_CHECKING:
     from jinqiao.insight import Facts
 
-__all__ = ["indicators_of", "report_facts"]
+__all__ = ["indicators_of", "report_facts", "report_page"]
 
 
 def report_facts(engine: Engine, as_of_us: int, window_days: int) -> Facts:
@@ -44,3 +44,11 @@ def indicators_of(
     daily.drain_outcomes(engine)
     facts = report_facts(engine, as_of, window_days)
     return insight.indicators(engine.lake, facts, as_of_us=as_of, window_days=window_days)
+
+
+def report_page(engine: Engine, metrics: tuple[Metric, ...], language: str) -> str:
+    """Return indicators as a table for people."""
+    from jinqiao import insight
+
+    currency = engine.settings.marketplace.currency
+    return insight.report_text(metrics, language, currency=currency)

@@ -14,7 +14,8 @@ from jinqiao.flow.wiring import Engine
 if TYPE_CHECKING:
     from jinqiao.store.base import Tx
 
-__all__ = ["NewSession", "key_create", "key_list", "key_revoke", "key_rotate", "new_session"]
+__all__ = ["NewSession", "key_create", "key_list", "key_revoke", "key_rotate", "new_session",
+    "signed_headers"]
 
 ROLES = ("operator", "institution", "publishable", "webhook")
 
@@ -113,3 +114,12 @@ def new_session(engine: Engine, user_id: str, *, hours: int | None = None) -> Ne
     length = engine.settings.serve.session_hours if hours is None else hours
     issued = access.issue_session(engine.keyring, user_id, now_us=engine.clock(), hours=length)
     return NewSession(issued.token, register_login(engine, user_id), issued.expires_in_s)
+
+
+def signed_headers(secret: str, body: bytes) -> dict[str, str]:
+    """Return the headers that sign a body as an institution would, now."""
+    from secrets import token_hex
+
+    from jinqiao.flow.wiring import system_clock
+
+    return access.sign_webhook(secret, f"msg_{token_hex(12)}", body, now_us=system_clock())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "consent_choices", "consent_texts", "customer_profile", "erase_customer", "export_customer",
-    "find_customer", "find_login", "merge_customers", "register_login", "say_consent",
+    "find_customer", "find_customer_id", "find_login", "merge_customers", "register_login", "say_consent",
     "show_customer", "unmerge_customers",
 ]  # fmt: skip
 
@@ -51,6 +51,12 @@ def find_customer(tx: Tx, engine: Engine, name: str) -> str:
     if found is None:
         raise NotFound("no such customer", record=name, fix="give a login, or an id of the lake")
     return found
+
+
+def find_customer_id(engine: Engine, name: str) -> str:
+    """Return the same in a transaction of its own."""
+    with engine.records.reading() as tx:
+        return find_customer(tx, engine, name)
 
 
 def show_customer(engine: Engine, name: str) -> dict[str, Any]:

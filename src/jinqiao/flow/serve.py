@@ -296,12 +296,17 @@ class Service:
         return done
 
     def receive_reports(
-        self, institution_id: str, rows: Sequence[Mapping[str, Any]], tx: Tx
+        self, institution_id: str, reports: Sequence[Mapping[str, Any]], tx: Tx
     ) -> Receipt:
-        """Return what became of an institution's reports (plain rows, instants in µs)."""
-        return receive_within(
-            tx, report_table(institution_id, rows, self.engine.clock()), now_us=self.engine.clock()
-        )
+        """Return what became of an institution's reports, plain values as they came.
+
+        Raises SchemaError naming the report and field that cannot be read at all.
+        """
+        from jinqiao.flow.bulk import report_rows, report_table
+
+        now = self.engine.clock()
+        rows = report_rows(reports, received_us=now, institution_id=institution_id)
+        return receive_within(tx, report_table(rows), now_us=now)
 
     def receive_events(self, body: bytes, *, source: str) -> Received:
         """Return what became of a ``/v1/batch`` body."""
@@ -311,18 +316,6 @@ class Service:
 
 
 _CLICKED = ("trace_id", "position", "product_id", "product_version", "customer_id")
-
-
-def report_table(institution_id: str, rows: Sequence[Mapping[str, Any]], received_us: int) -> Any:
-    """Return a REPORTS table of plain rows, every one of one institution and received now."""
-    import pyarrow as pa
-
-    from jinqiao.domain.tables import REPORTS
-    from jinqiao.engines.tables import arrow_schema
-
-    mine = {"institution_id": institution_id, "received_at": received_us}
-    columns = {name: [mine.get(name, row.get(name)) for row in rows] for name in REPORTS.names}
-    return pa.Table.from_pydict(columns, schema=arrow_schema(REPORTS))
 
 
 def open_service(engine: Engine, **options: Any) -> Service:

@@ -1,0 +1,159 @@
+"""decision, plan, model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jinqiao.faces.command import Call, command, group
+from jinqiao.faces.output import Output, money
+
+if TYPE_CHECKING:
+    from jinqiao.flow.explain import Explanation
+
+__all__ = ["add", "say_explanation"]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the nouns about decisions and how they were made."""
+    for noun, text, verbs in (
+        ("decision", "Why a shelf was as it was.", {"explain": explain}),
+        ("plan", "The published plan: certificate and prices of limits.",
+         {"show": plan_show, "prices": prices}),
+        ("model", "Trained chains and their cards.", {"show": model_show, "train": train}),
+    ):  # fmt: skip
+        made = group(noun, text)
+        for name, work in verbs.items():
+            command(made, name)(work)
+        app.add_typer(made)
+
+
+def explain(
+    call: Call,
+    trace: str = typer.Argument(..., help="The trace id of a shelf."),
+    product: str = typer.Option("", help="Of one product, shown or not."),
+) -> None:
+    """Tell a decision whole: eligibility, suitability, propensity, price, rank, quota, outcome."""
+    from jinqiao.flow.explain import explain as explained
+
+    with call.engine() as engine:
+        found = explained(engine, trace, product_id=product or None)
+    call.out.value(told(found), lambda: say_explanation(call.out, found))
+
+
+def told(found: Explanation) -> dict[str, object]:
+    """Return an explanation as plain data with every sentence in both languages."""
+    from jinqiao.domain.messages import LANGUAGES, sentence
+    from jinqiao.faces.output import plain
+
+    made: dict[str, object] = plain(found)
+
+    def reasons(listed: object) -> list[dict[str, object]]:
+        return [
+            {
+                "code": reason.code,
+                "numbers": plain(reason.numbers),
+                **{language: sentence(reason, language) for language in LANGUAGES},
+            }
+            for reason in listed  # type: ignore[attr-defined]
+        ]
+
+    made["notes"] = reasons(found.notes)
+    made["offers"] = [
+        {
+            "product_id": offer.product_id,
+            "position": offer.position,
+            "numbers": plain(offer.numbers),
+            "steps": [
+                {"step": step.step, "allowed": step.allowed, "reasons": reasons(step.reasons)}
+                for step in offer.steps
+            ],
+            "outcome": reasons(offer.outcome),
+        }
+        for offer in found.offers
+    ]
+    return made
+
+
+def say_explanation(out: Output, found: Explanation) -> None:
+    """Print an explanation in sentences."""
+    from jinqiao.domain.messages import render, sentence
+
+    language = out.language
+    out.say(f"{found.trace_id}  {found.occurred_at}  {found.context['channel']}/{found.context['scene']}")
+    out.say(*(f"  {name}: {value}" for name, value in found.versions.items() if value))
+    out.say(*(f"  {sentence(note, language)}" for note in found.notes))
+    for offer in found.offers:
+        out.say("", f"{offer.position or '–'}. {offer.product_id}")
+        for step in offer.steps:
+            name = render(f"explain_step_{step.step}", language)
+            mark = "✓" if step.allowed else "✗"
+            first, *rest = [sentence(reason, language) for reason in step.reasons] or [""]
+            out.say(f"   {mark} {name}: {first}", *(f"     {line}" for line in rest))
+        if offer.outcome:
+            name = render("explain_step_outcome", language)
+            out.say(f"   → {name}: {sentence(offer.outcome[0], language)}")
+            out.say(*(f"     {sentence(reason, language)}" for reason in offer.outcome[1:]))
+
+
+def plan_show(call: Call) -> None:
+    """Show the published plan's certificate."""
+    from jinqiao.flow.desk import plan_report
+
+    with call.engine() as engine:
+        found = plan_report(engine)
+        currency = engine.settings.marketplace.currency
+    shown = {key: value for key, value in found.items() if key not in ("limits", "notes")}
+    for key in ("primal_minor", "dual_bound_minor"):
+        shown[key] = money(found[key], currency)
+
+    def say() -> None:
+        call.out.pairs(shown)
+        call.out.say(*found["notes"])
+
+    call.out.value({k: v for k, v in found.items() if k != "limits"}, say)
+
+
+def prices(
+    call: Call,
+    every: bool = typer.Option(False, "--all", help="Those worth nothing too."),
+) -> None:
+    """Show what one more unit of each limit is worth."""
+    from jinqiao.flow.desk import plan_report
+
+    with call.engine() as engine:
+        found = plan_report(engine)
+    rows = sorted(found["limits"], key=lambda row: -abs(row["price_minor"]))
+    shown = [row for row in rows if every or row["price_minor"]]
+    columns = (
+        ("limit", "limit"), ("measure", "measure"), ("limit_units", "at most"), ("used", "used"),
+        ("left", "left"), ("price_minor", "worth of one more, minor"),
+    )  # fmt: skip
+    call.out.value({"limits": rows}, lambda: call.out.table(shown, columns))
+
+
+def model_show(call: Call) -> None:
+    """Show the model card: data, figures out of time beside baselines, features and purposes."""
+    from jinqiao.flow.desk import model_card, model_page
+
+    with call.engine() as engine:
+        card = model_card(engine)
+    call.out.value(card, lambda: call.out.say(model_page(card)))
+
+
+def train(
+    call: Call, seed: int = typer.Option(0, help="The same inputs and seed give the same model.")
+) -> None:
+    """Learn the chain from everything known now, without publishing."""
+    from jinqiao.flow import daily
+
+    with call.engine() as engine, call.out.progress() as progress:
+        progress("learn", 0.1)
+        daily.drain_outcomes(engine)
+        model = daily.train_chain(engine, engine.clock(), seed=seed)
+    version = model.version if model else None
+    said = version or call.out.both(
+        "数据太少，暂不学习", "too little was seen to learn from; the base chances stand"
+    )
+    call.out.value({"model": version}, lambda: call.out.say(said))

@@ -1,0 +1,170 @@
+"""import: bulk files in, each row accepted, known already, or refused and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jinqiao.faces.command import Call, command, group
+
+__all__ = ["add"]
+
+FILE = typer.Argument(..., help="An NDJSON, CSV or Parquet file.")
+
+
+def add(app: typer.Typer) -> None:
+    """Add the ``import`` commands."""
+    noun = group(
+        "import", "Bulk files: events, transactions, attributes, bills, consents, reports."
+    )
+    for name, work in (
+        ("events", events), ("behaviour", behaviour), ("transactions", transactions),
+        ("attributes", attributes), ("bill", bill), ("consents", consents),
+        ("postbacks", postbacks), ("berka", berka), ("bank-marketing", bank_marketing),
+    ):  # fmt: skip
+        command(noun, name)(work)
+    app.add_typer(noun)
+
+
+def events(call: Call, file: Path = FILE) -> int:
+    """Take in Segment-style messages (NDJSON), or CloudEvents around them."""
+    return _file(call, file, "messages")
+
+
+def behaviour(call: Call, file: Path = FILE) -> int:
+    """Take in a table of behaviour events."""
+    return _file(call, file, "behaviour")
+
+
+def transactions(call: Call, file: Path = FILE) -> int:
+    """Take in a table of ledger transactions."""
+    return _file(call, file, "transactions")
+
+
+def attributes(call: Call, file: Path = FILE) -> int:
+    """Take in a table of attributes (birth_year, city_tier, occupation, kind …)."""
+    return _file(call, file, "attributes")
+
+
+def bill(
+    call: Call,
+    file: Path = typer.Argument(..., help="A bill as the bank or wallet exported it."),
+    user: str = typer.Option(..., "--user", help="Whose bill it is: the operator's own login."),
+    account: str = typer.Option("", "--account", help="The account; else what the bill says."),
+) -> int:
+    """Take in an exported bill: Alipay, WeChat, JD, Meituan, and nine banks."""
+    from jinqiao.flow.bulk import import_bill
+
+    with call.engine() as engine:
+        got = import_bill(engine, file, user_id=user, account_id=account)
+    return _say(call, got)
+
+
+def consents(call: Call, file: Path = FILE) -> int:
+    """Take in grants and withdrawals: user_id, purpose, action, occurred_at …"""
+    from jinqiao.flow.bulk import import_consents
+
+    with call.engine() as engine:
+        got = import_consents(engine, file)
+    return _say(call, got)
+
+
+def postbacks(call: Call, file: Path = FILE) -> int:
+    """Take in institutions' reports: report_id, institution_id, click_id, stage, occurred_at …"""
+    from jinqiao.flow.bulk import import_reports
+
+    with call.engine() as engine:
+        got = import_reports(engine, file)
+    return _say(call, got)
+
+
+def berka(
+    call: Call,
+    folder: Path = typer.Argument(..., help="The folder of the .asc files or Parquet tables."),
+    seed: int = typer.Option(1, help="The seed of folds and models."),
+) -> None:
+    """Run the loop on real bank data: Berka's ledger to one customer's shelf."""
+    import importlib
+
+    bank = importlib.import_module("jinqiao.flow.banks.berka")
+    with call.engine() as engine, call.out.progress() as progress:
+        figures = bank.run(engine, folder, progress=progress, seed=seed)
+    _figures(call, figures)
+
+
+def bank_marketing(
+    call: Call,
+    file: Path = typer.Argument(..., help="bank-additional-full, CSV or Parquet."),
+    seed: int = typer.Option(1, help="The seed of the models."),
+) -> None:
+    """Forecast term deposits on the public bank-marketing data, out of time."""
+    import importlib
+
+    bank = importlib.import_module("jinqiao.flow.banks.bank_marketing")
+    with call.out.progress() as progress:
+        figures = bank.run(file, progress=progress, seed=seed)
+    _figures(call, figures)
+
+
+def _figures(call: Call, figures: dict[str, Any]) -> None:
+    call.out.value(figures, lambda: call.out.pairs(figures))
+
+
+def _file(call: Call, file: Path, kind: str) -> int:
+    from jinqiao.flow.intake import receive_file
+
+    with call.engine() as engine, call.out.progress() as progress:
+        progress(file.name, 0.0)
+        got = receive_file(engine, file, kind)
+        progress(file.name, 1.0)
+    faults = [
+        {"row": f.row, "field": f.field, "code": f.code, "record": f.record, "numbers": f.numbers}
+        for f in got.faults
+    ]
+    return _say(
+        call,
+        {
+            "received": got.received, "accepted": got.accepted, "rejected": got.rejected,
+            "duplicate": got.duplicate, "faults": faults,
+        },
+    )  # fmt: skip
+
+
+def _say(call: Call, got: dict[str, Any]) -> int:
+    """Print the counts and the first refused rows; a refused row is no failure of the command."""
+    out = call.out
+
+    def say() -> None:
+        out.say(
+            out.both(
+                "收到 {received:,} 行：接受 {accepted:,}，重复 {duplicate:,}，拒收 {rejected:,}",
+                "{received:,} rows: {accepted:,} accepted, {duplicate:,} known already, "
+                "{rejected:,} refused",
+            ).format(**got)
+        )
+        for fault in got.get("faults", ())[:10]:
+            out.note(f"  {_row(fault)}: {_why(fault, out.language)}")
+        if got["rejected"]:
+            out.note(out.both("见 jinqiao rejects list", "see jinqiao rejects list"))
+
+    out.value(got, say)
+    return 0
+
+
+def _row(fault: dict[str, Any]) -> str:
+    place = f"row {fault['row']}" if fault.get("row") else str(fault.get("record", ""))
+    return f"{place}: {fault['field']}" if fault.get("field") else place
+
+
+def _why(fault: dict[str, Any], language: str) -> str:
+    from jinqiao.domain.messages import codes, render
+
+    known = codes()
+    said = [
+        render(code, language, fault.get("numbers") or {})
+        for code in (fault["code"], f"{fault['code']}_fix")
+        if code in known
+    ]
+    return " ".join(said) or str(fault["code"])
