@@ -29,8 +29,8 @@ def pairs(world: World) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def hard(world: World, rows: propensity.TrainingSet) -> propensity.ChainModel:
-    """Return a chain whose four stages are linear, trees, stacked and chosen."""
-    kinds = ("stacked", "linear", "trees", "best")
+    """Return a chain whose four stages are a blend, linear, trees and chosen."""
+    kinds = ("blend", "linear", "trees", "best")
     spec = propensity.ChainSpec()
     stages = {
         stage: replace(one, choice=kind)
@@ -178,7 +178,7 @@ def test_a_new_product_starts_with_what_is_known_of_its_kind(
 def test_contributions_add_up_to_the_logit(
     world: World, hard: propensity.ChainModel, noon: ContextColumns
 ) -> None:
-    """For linear, trees and stacked, the columns' parts and the base sum to the logit."""
+    """For linear, trees and a blend, the columns' parts and the base sum to the logit."""
     for c, p in ((0, 3), (5, 9), (11, 17)):
         x = hard.row(world.profiles, world.products, (c, p), noon)
         levels = hard.levels(world.products, p)

@@ -44,12 +44,13 @@ def test_each_kind_is_calibrated_and_ranks(kind: str) -> None:
 
 
 def test_the_best_kind_is_chosen_out_of_time() -> None:
-    """Of the candidates the one served has the least log-loss on the latest rows."""
+    """The blend is served, unless another kind beats it on the latest rows beyond doubt."""
     x, y, _ = case()
     model = propensity.fit_stage(x, y, names=tuple("abcde"), seed=3)
     metrics = model.card["metrics"]
-    ours = {kind: metrics[kind]["log_loss"] for kind in KINDS[2:]}
-    assert model.kind == min(ours, key=lambda k: ours[k])
+    best = min(KINDS[2:], key=lambda kind: metrics[kind]["log_loss"])
+    sure = best != "blend" and metrics[best]["gain"]["blend"][1] > 0
+    assert model.kind == (best if sure else "blend")
     assert model.card["beats_constant"]
     assert set(metrics) == set(KINDS)
     low, high = metrics[model.kind]["auc_ci"]

@@ -36,7 +36,7 @@ __all__ = ["ChainModel", "ChainSpec", "train"]
 
 
 def _default_stages() -> Mapping[Stage, StageSpec]:
-    small = StageSpec(rounds=120, learning_rate=0.05, leaves=8, min_leaf=40)
+    small = StageSpec(leaves=8, min_leaf=40)
     return {
         Stage.CLICK: StageSpec(),
         Stage.APPLICATION: small,

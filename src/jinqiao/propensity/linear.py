@@ -41,7 +41,7 @@ class Scaling:
         z /= self.sd[part]
         np.clip(z, -_MAX_Z, _MAX_Z, out=z)
         z[np.isnan(z)] = 0.0
-        return z
+        return np.asarray(z)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def compare(
 ) -> dict[str, dict[str, Any]]:
     """Return, per candidate, log_loss, its 95 % interval, auc, its interval, ece and mean chance.
 
-    ``gain`` holds, per baseline among the candidates, how much less log-loss and its 95 % interval.
+    ``gain`` holds, for each baseline and the blend, how much less log-loss, and its 95 % interval.
     Intervals are by Poisson bootstrap over rows, the same resamples for every candidate.
     """
     rng = np.random.default_rng([seed, 77])
@@ -56,7 +56,7 @@ def compare(
                 found[other]["log_loss"] - found[name]["log_loss"],
                 *_ends(drawn[other] - losses),
             ]
-            for other in BASELINES
+            for other in (*BASELINES, "blend")
             if other in drawn and other != name
         }
     return found

@@ -54,14 +54,15 @@ def contributions(
     if model.linear is not None:
         groups = levels.groups if levels.groups is not None else np.zeros(len(x), np.int64)
         groups = np.zeros(len(x), np.int64) if len(model.linear.intercepts) == 1 else groups
-        out[:, :-1] += model.linear.scaling.apply(x) * model.linear.slopes[groups]
+        own = model.linear.scaling.apply(x).astype(np.float64) * model.linear.slopes[groups]
         score = model.linear.score(x, levels.groups, levels.effects)
-        out[:, -1] += score - out[:, :-1].sum(axis=1)
+        out[:, :-1] += model.shares[0] * own
+        out[:, -1] += model.shares[0] * (score - own.sum(axis=1))
     if model.trees is not None:
         import lightgbm
 
         booster = lightgbm.Booster(model_str=model.trees)
-        out += np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))
+        out += model.shares[1] * np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))
     out *= model.slope
     out[:, -1] += model.shift
     return out

@@ -103,6 +103,7 @@ def _stage_json(stage: StageModel) -> dict[str, Any]:
         "slope": stage.slope,
         "shift": stage.shift,
         "base": stage.base,
+        "shares": list(stage.shares),
         "trees": stage.trees is not None,
         "linear": None
         if linear is None
@@ -130,9 +131,10 @@ def _stage(
         linear = Linear(scaling, intercepts, _short(own["slopes"]), effects)
     trees = (root / f"{item['stage']}.txt").read_text(encoding="utf-8") if item["trees"] else None
     layout = Layout(tuple((name, tuple(values)) for name, values in settings["features"]))
+    shares = item.get("shares", (1.0, 1.0))
     return StageModel(
         item["stage"], item["kind"], layout.names, item["slope"], item["shift"], item["base"],
-        linear, trees, card["stages"][item["stage"]],
+        linear, trees, card["stages"][item["stage"]], (shares[0], shares[1]),
     )  # fmt: skip
 
 

@@ -145,13 +145,14 @@ class Scorer:
         for place, (stage, side) in enumerate(zip(self.model.stages, sides, strict=True)):
             score = np.full(len(ci), stage.base)
             if stage.linear is not None:
-                score += side.who[ci, group] + goods.linear[place][pi] + side.moments[ki, group]
+                logit = side.who[ci, group] + goods.linear[place][pi] + side.moments[ki, group]
                 z = stage.linear.scaling.apply(own, first)
-                score += np.einsum("mk,mk->m", z, stage.linear.slopes[group, first:])
+                logit += np.einsum("mk,mk->m", z, stage.linear.slopes[group, first:])
+                score += stage.shares[0] * logit
             forest = self.model.forests[place]
             if forest is not None:
                 words = (side.words[0], goods.words[place], side.words[1])
-                score += forest.score(words, Pairing(ci, pi, ki), own)
+                score += stage.shares[1] * forest.score(words, Pairing(ci, pi, ki), own)
             out[:, place] = stage.calibrate(score)
 
     def _indices(

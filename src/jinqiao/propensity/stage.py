@@ -2,9 +2,9 @@
 
 Usable alone with anyone's arrays: ``fit_stage(x, y, names=..., times=..., seed=...)``.
 
-The candidates are a constant, a plain logistic regression (scikit-learn), our ridge logistic with
-group deviations (``linear``), LightGBM on the columns alone (``trees``) and LightGBM grown on the
-linear model's logit (``stacked``). Rows are cut by time: the earliest 70 % fit, the next 15 %
+The candidates are our ridge logistic with group deviations (``linear``), LightGBM (``trees``) and
+the mean of their logits (``blend``); beside them stand two baselines, a constant and a plain
+logistic regression (scikit-learn). Rows are cut by time: the earliest 70 % fit, the next 15 %
 calibrate (and stop the trees), the latest 15 % judge. The chosen one is then fitted on all rows.
 
 Source: Ke et al., "LightGBM", NeurIPS 2017; Niculescu-Mizil & Caruana, ICML 2005 (calibration).
@@ -20,26 +20,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.errors import InputError, SchemaError
+from jinqiao.propensity.boosting import Binned
 from jinqiao.propensity.calibration import fit_platt, sigmoid
 from jinqiao.propensity.linear import Linear, fit_linear, one_thread
 from jinqiao.propensity.measure import compare
 
 __all__ = ["KINDS", "Levels", "StageModel", "StageSpec", "fit_stage"]
 
-KINDS = ("constant", "logistic", "linear", "trees", "stacked")
+KINDS = ("constant", "logistic", "linear", "trees", "blend")
 _FEW = 40
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """How a stage is fitted. ``choice`` is ``best`` (least out-of-time log-loss) or one of KINDS.
+    """How a stage is fitted. ``choice`` is ``best`` or one of ``linear``, ``trees``, ``blend``.
 
-    ``logistic`` is only a baseline: where it wins, ``best`` takes the best of our own and the card
-    says so. ``monotone`` maps a column to +1 or −1.
+    ``best`` is the blend, unless another kind is better out of time beyond doubt. The baselines are
+    never served but for the constant, when nothing beats it; the card says how they compare.
+    ``monotone`` maps a column to +1 or −1. ``strength`` multiplies the ridge penalties.
     """
 
-    rounds: int = 160
-    learning_rate: float = 0.06
+    rounds: int = 100
+    learning_rate: float = 0.1
     leaves: int = 15
     min_leaf: int = 60
     feature_fraction: float = 0.5
@@ -47,7 +49,7 @@ class StageSpec:
     max_bin: int = 63
     threads: int = 1
     choice: str = "best"
-    strength: float = 1.0
+    strength: float = 4.0
     monotone: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -68,7 +70,10 @@ class Levels:
 
 @dataclass(frozen=True)
 class StageModel:
-    """A fitted stage: p = sigmoid(slope · score + shift), score by ``kind``."""
+    """A fitted stage: p = sigmoid(slope · score + shift).
+
+    score = base + shares[0] · linear + shares[1] · trees.
+    """
 
     stage: str
     kind: str
@@ -79,17 +84,19 @@ class StageModel:
     linear: Linear | None
     trees: str | None
     card: Mapping[str, Any]
+    shares: tuple[float, float] = (1.0, 1.0)
 
     def score(self, x: NDArray[np.float32], levels: Levels | None = None) -> NDArray[np.float64]:
         """Return the uncalibrated logit of every row, (n,) float64."""
         levels = levels or Levels()
         out = np.full(len(x), self.base)
         if self.linear is not None:
-            out += self.linear.score(x, levels.groups, levels.effects)
+            out += self.shares[0] * self.linear.score(x, levels.groups, levels.effects)
         if self.trees is not None:
             import lightgbm
 
-            out += lightgbm.Booster(model_str=self.trees).predict(x, raw_score=True, num_threads=1)
+            booster = lightgbm.Booster(model_str=self.trees)
+            out += self.shares[1] * booster.predict(x, raw_score=True, num_threads=1)
         return out
 
     def calibrate(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -172,15 +179,25 @@ def _best(rows: _Rows, times: NDArray[np.integer] | None, setup: _Setup) -> Stag
     rows, when = _harden(rows, when)
     kinds = _kinds(spec)
     cut = _slices(when)
-    binned = _Binned(rows, setup) if set(kinds) != {"linear"} else None
+    binned = None
+    if set(kinds) != {"linear"}:
+        binned = Binned((rows.x, names), (rows.y, rows.w), spec, seed)
     trained, rounds = _candidates(rows, cut, kinds, setup, binned)
     metrics = _judge(rows, cut, trained, seed)
-    chosen = min(trained, key=lambda kind: metrics[kind]["log_loss"])
+    chosen = _chosen(metrics, tuple(trained))
     if metrics["constant"]["log_loss"] < metrics[chosen]["log_loss"] and spec.choice == "best":
         return _constant(rows, names, stage, metrics)
-    final = _fit_kind(rows, chosen, setup, rounds.get(chosen, 0), binned)
-    card = _card(metrics, chosen, rounds.get(chosen, 0), rows, trained[chosen])
+    final = _fit_kind(rows, chosen, setup, rounds, binned)
+    card = _card(metrics, chosen, 0 if chosen == "linear" else rounds, rows, trained[chosen])
     return replace(final, slope=trained[chosen].slope, shift=trained[chosen].shift, card=card)
+
+
+def _chosen(metrics: Mapping[str, Any], kinds: tuple[str, ...]) -> str:
+    """Return the kind to serve: the blend, unless another is better beyond doubt out of time."""
+    best = min(kinds, key=lambda kind: metrics[kind]["log_loss"])
+    if "blend" not in kinds or best == "blend":
+        return best
+    return best if metrics[best]["gain"]["blend"][1] > 0 else "blend"
 
 
 def _checked(
@@ -234,68 +251,6 @@ def _constant(
     return StageModel(stage, "constant", names, 1.0, 0.0, base, None, None, card)
 
 
-def _params(spec: StageSpec, names: tuple[str, ...], seed: int) -> dict[str, Any]:
-    params: dict[str, Any] = {
-        "objective": "binary",
-        "num_leaves": min(spec.leaves, 32),
-        "learning_rate": spec.learning_rate,
-        "min_data_in_leaf": spec.min_leaf,
-        "feature_fraction": spec.feature_fraction,
-        "lambda_l2": spec.l2,
-        "max_bin": spec.max_bin,
-        "num_threads": spec.threads,
-        "seed": seed % 2**31,
-        "deterministic": True,
-        "force_row_wise": True,
-        "boost_from_average": False,
-        "verbose": -1,
-    }
-    if spec.monotone:
-        params["monotone_constraints"] = [int(spec.monotone.get(name, 0)) for name in names]
-    return params
-
-
-class _Binned:
-    """All rows binned once; candidates train on parts of it. Bins see columns, never labels."""
-
-    def __init__(self, rows: _Rows, setup: _Setup) -> None:
-        import lightgbm
-
-        self.setup = setup
-        params = {"max_bin": setup[1].max_bin, "bin_construct_sample_cnt": 20_000, "verbose": -1}
-        self.data = lightgbm.Dataset(
-            rows.x, rows.y, weight=rows.w, params=params, free_raw_data=False
-        ).construct()
-
-    def boost(
-        self,
-        part: tuple[NDArray[np.int64], NDArray[np.float64]] | NDArray[np.float64],
-        rounds: int,
-        watch: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
-    ) -> tuple[str, int]:
-        """Return trees grown on an offset logit, as text, and how many rounds were kept.
-
-        ``part`` is (rows, offset) or, for all rows, the offset alone; ``watch`` stops the growth.
-        """
-        import lightgbm
-
-        names, spec, seed, _ = self.setup
-        data = self._subset(*part) if isinstance(part, tuple) else self.data.set_init_score(part)
-        valid, callbacks = [], []
-        if watch is not None:
-            valid = [self._subset(*watch)]
-            callbacks = [lightgbm.early_stopping(15, verbose=False)]
-        params = _params(spec, names, seed)
-        booster = lightgbm.train(params, data, rounds, valid_sets=valid, callbacks=callbacks)
-        kept = booster.best_iteration if watch is not None else rounds
-        return booster.model_to_string(num_iteration=kept), kept
-
-    def _subset(self, rows: NDArray[np.int64], offset: NDArray[np.float64]) -> Any:
-        order = np.argsort(rows)
-        part = self.data.subset(rows[order].tolist()).construct()
-        return part.set_init_score(offset[order])
-
-
 def _harden(rows: _Rows, when: NDArray[Any]) -> tuple[_Rows, NDArray[Any]]:
     """Return labels 0 or 1: an expected label becomes a weighted yes and a weighted no."""
     soft = np.flatnonzero((rows.y > 0) & (rows.y < 1))
@@ -330,27 +285,33 @@ def _kinds(spec: StageSpec) -> tuple[str, ...]:
 
 
 def _candidates(
-    rows: _Rows, cut: _Cut, kinds: tuple[str, ...], setup: _Setup, binned: _Binned | None
-) -> tuple[dict[str, StageModel], dict[str, int]]:
-    """Return each kind fitted on the early rows and calibrated on the late ones."""
-    names, spec, _, stage = setup
+    rows: _Rows, cut: _Cut, kinds: tuple[str, ...], setup: _Setup, binned: Binned | None
+) -> tuple[dict[str, StageModel], int]:
+    """Return each kind fitted on the early rows and calibrated on the late ones, and the rounds."""
+    spec = setup[1]
     early, late = rows.part(cut[0]), rows.part(cut[1])
-    linear = _linear(early, spec) if {"linear", "stacked"} & set(kinds) else None
+    linear = _linear(early, spec) if {"linear", "blend"} & set(kinds) else None
+    start, text, rounds = _log_odds(early), None, 0
+    if binned is not None:
+        text, rounds = binned.grow(start, spec.rounds, cut[0], cut[1])
     models: dict[str, StageModel] = {}
-    rounds: dict[str, int] = {}
     for kind in kinds:
-        own = linear if kind in ("linear", "stacked") else None
-        start = 0.0 if own else _log_odds(early)
-        shell = StageModel(stage, kind, names, 1.0, 0.0, start, own, None, {})
-        before = shell.score(late.x, late.levels)
-        model = shell
-        if kind != "linear" and binned is not None:
-            offset = shell.score(early.x, early.levels)
-            text, rounds[kind] = binned.boost((cut[0], offset), spec.rounds, (cut[1], before))
-            model = replace(shell, trees=text if rounds[kind] else None)
+        model = _made(kind, setup, linear, text, start)
         slope, shift = fit_platt(model.score(late.x, late.levels), late.y, late.w)
         models[kind] = replace(model, slope=slope, shift=shift)
     return models, rounds
+
+
+def _made(
+    kind: str, setup: _Setup, linear: Linear | None, trees: str | None, start: float
+) -> StageModel:
+    """Return one kind of its parts: the linear logit, the trees' logit, or half of each."""
+    names, _, _, stage = setup
+    shares = {"linear": (1.0, 0.0), "trees": (0.0, 1.0), "blend": (0.5, 0.5)}[kind]
+    return StageModel(
+        stage, kind, names, 1.0, 0.0, shares[1] * start, linear if shares[0] else None,
+        trees if shares[1] else None, {}, shares,
+    )  # fmt: skip
 
 
 def _log_odds(rows: _Rows) -> float:
@@ -369,17 +330,14 @@ def _judge(rows: _Rows, cut: _Cut, trained: Mapping[str, StageModel], seed: int)
 
 
 def _fit_kind(
-    rows: _Rows, kind: str, setup: _Setup, rounds: int, binned: _Binned | None
+    rows: _Rows, kind: str, setup: _Setup, rounds: int, binned: Binned | None
 ) -> StageModel:
     """Return one kind fitted on all rows, with as many rounds as the stopped one kept."""
-    names, spec, _, stage = setup
-    linear = _linear(rows, spec) if kind in ("linear", "stacked") else None
-    base = 0.0 if linear else _log_odds(rows)
-    shell = StageModel(stage, kind, names, 1.0, 0.0, base, linear, None, {})
-    if kind == "linear" or rounds == 0 or binned is None:
-        return shell
-    text, _ = binned.boost(shell.score(rows.x, rows.levels), rounds)
-    return replace(shell, trees=text)
+    start, text = _log_odds(rows), None
+    linear = _linear(rows, setup[1]) if kind in ("linear", "blend") else None
+    if kind in ("trees", "blend") and binned is not None and rounds:
+        text, _ = binned.grow(start, rounds)
+    return _made(kind, setup, linear, text, start)
 
 
 def _logistic(early: _Rows, last: _Rows) -> NDArray[np.float64]:
