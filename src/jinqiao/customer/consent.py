@@ -96,19 +96,46 @@ def consents(tx: Tx, customer_id: str) -> tuple[ConsentEvent, ...]:
     return tuple(_event(row) for row in rows)
 
 
-def consent_state(tx: Tx, now_us: int) -> pa.Table:
+def consent_state(
+    tx: Tx, now_us: int, *, purpose: Purpose | None = None, heard_after_us: int | None = None
+) -> pa.Table:
     """Return CONSENT_STATE at an instant: per customer and purpose, what the last statement said.
 
     Only statements received by then count, and only those about everything (scope "").
+    ``purpose``: of this one alone. ``heard_after_us``: only customers whose state may have changed
+    since that instant, by a statement received or a period that ended.
     """
-    mapped = customer_map(tx)
-    customer = dict(
-        zip(mapped["subject_id"].to_pylist(), mapped["customer_id"].to_pylist(), strict=True)
-    )
-    found = tx.find("consents", {"scope": ""}, below={"received_at": now_us + 1})
+    where: dict[str, Any] = {"scope": ""}
+    if purpose is not None:
+        where["purpose"] = purpose.value
+    if heard_after_us is None:
+        mapped = customer_map(tx)
+        customer = dict(
+            zip(mapped["subject_id"].to_pylist(), mapped["customer_id"].to_pylist(), strict=True)
+        )
+    else:
+        customer = _heard(tx, where, heard_after_us, now_us)
+        where["subject_id"] = list(customer)
+    found = tx.find("consents", where, below={"received_at": now_us + 1}) if customer else []
     known = [row for row in found if row["subject_id"] in customer]
     rows = _Rows.of(known, [customer[row["subject_id"]] for row in known])
     return _state(rows, _deciding(rows), now_us)
+
+
+def _heard(tx: Tx, where: Row, after_us: int, now_us: int) -> dict[str, str]:
+    """Return subject → customer of everyone whose consent may have changed in (after, now]."""
+    speaking: set[str] = set()
+    for column in ("received_at", "expires_at"):
+        span = ({column: after_us + 1}, {column: now_us + 1})
+        for row in tx.find("consents", where, at_least=span[0], below=span[1]):
+            speaking.add(row["subject_id"])
+    living = tx.find("subjects", {"subject_id": sorted(speaking), "erased_at": None})
+    customer: dict[str, str] = {}
+    for row in living:
+        if row["subject_id"] not in customer:
+            group = members(tx, row["subject_id"])
+            customer |= dict.fromkeys(group, group[0])
+    return customer
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,8 @@ def _link_plain(tx: Tx, pairs: Sequence[_Pair], making: _Making) -> list[_Pair]:
         said.setdefault(other, set()).add(subject[known])
     plain, rest = [], []
     for known, other in pairs:
+        if subject.get(other) == subject[known]:
+            continue
         alone = other not in taken and other not in subject and len(said[other]) == 1
         (plain if other.kind in WEAK_KINDS or alone else rest).append((known, other))
     weak = _subjects(tx, (other for _, other in plain if other.kind in WEAK_KINDS), making)

@@ -416,4 +416,3 @@ def close(engine: Engine, as_of_us: int) -> Settled:
         settled = settlement.settle(tx, changed, as_of_us=as_of_us, terms=terms)
         conversion.mark_settled(tx, settled.settled)
     return settled
-

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jinqiao.flow.live import Live
     from jinqiao.flow.rehearse import Rehearsal
 
-__all__ = ["Demo", "FirstShelf", "MARKER", "run_demo"]
+__all__ = ["MARKER", "Demo", "FirstShelf", "run_demo"]
 
 MARKER = ".generated"
 """A workspace made by a demo carries this file; only such a one is ever removed."""
@@ -165,9 +165,7 @@ def _compare(inputs: Any, progress: Progress) -> Evaluation:
     return evaluate.ladder(inputs, progress)
 
 
-def _figures(
-    played: Rehearsal, inputs: Any, compared: Evaluation, days: int
-) -> dict[str, Any]:
+def _figures(played: Rehearsal, inputs: Any, compared: Evaluation, days: int) -> dict[str, Any]:
     from jinqiao import catalog as catalogs
     from jinqiao import settlement
     from jinqiao.flow import evaluate

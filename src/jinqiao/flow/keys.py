@@ -14,8 +14,15 @@ from jinqiao.flow.wiring import Engine
 if TYPE_CHECKING:
     from jinqiao.store.base import Tx
 
-__all__ = ["NewSession", "key_create", "key_list", "key_revoke", "key_rotate", "new_session",
-    "signed_headers"]
+__all__ = [
+    "NewSession",
+    "key_create",
+    "key_list",
+    "key_revoke",
+    "key_rotate",
+    "new_session",
+    "signed_headers",
+]
 
 ROLES = ("operator", "institution", "publishable", "webhook")
 

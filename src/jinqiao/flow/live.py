@@ -269,6 +269,10 @@ class Live:
         gone = [c.click_id for c, d in zip(recorded, decisions, strict=True) if not d.allowed]
         if gone:
             conversion.mark_sold_out(tx, gone)
+        both = zip(recorded, decisions, strict=True)
+        back = [c.click_id for c, d in both if d.allowed and not c.reserved]
+        if back:  # sold out when first clicked, and a unit came free since
+            conversion.mark_left(tx, back)
         return [
             ClickedOut(replace(c, reserved=d.allowed), d, self._url(c) if d.allowed else "")
             for c, d in zip(recorded, decisions, strict=True)

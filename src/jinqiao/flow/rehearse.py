@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from jinqiao import catalog as catalogs
 from jinqiao import customer
 from jinqiao.domain.consent import Purpose
+from jinqiao.domain.identity import STRONG_KINDS
 from jinqiao.domain.time import DAY_US
 from jinqiao.flow import daily, intake
 from jinqiao.flow.live import Live, receive_reports
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rehearsal", "SimulatedClock", "open_market"]
 
-_TICK_US = DAY_US // 12
 _TICKS = 12
+_LOG_TICKS = 4
 _BLOCKS_AT_ONCE = 10
 REBUILD_DAYS = 7
 """Profiles and models are made anew so often; the plan every day."""
@@ -57,6 +58,8 @@ class Rehearsal:
     customers: dict[str, str] = field(default_factory=dict)
     plans: list[Planned] = field(default_factory=list)
     ready: daily.Prepared | None = None
+    _consents: dict[str, str] = field(default_factory=dict)
+    _heard_us: int | None = None
     _live: Any = None
     _planned_day: int = -1
 
@@ -90,7 +93,8 @@ class Rehearsal:
         )
         intake.receive_consents(engine, pa.concat_tables([market.consents(b) for b in blocks]))
         identifiers = pa.concat_tables([market.identifiers(b) for b in blocks])
-        intake.receive_identifiers(engine, identifiers)
+        strong = pc.is_in(identifiers["kind"], pa.array(sorted(STRONG_KINDS)))
+        intake.receive_identifiers(engine, identifiers.filter(strong))
 
     def _map_customers(self) -> None:
         users = pa.concat_arrays(
@@ -113,7 +117,7 @@ class Rehearsal:
             progress(f"day {day}", day / self.market.log_days)
             if day % REBUILD_DAYS == 0:
                 self._live = self._unplanned(day)
-            self.play_day(self._live, day, policy="random")
+            self.play_day(self._live, day, policy="random", ticks=_LOG_TICKS)
         self._live.flush()
 
     def _unplanned(self, day: int) -> Live:
@@ -170,11 +174,11 @@ class Rehearsal:
             daily.close(self.engine, self.clock())
             daily.drain_outcomes(self.engine)
 
-    def play_day(self, live: Live, day: int, *, policy: str) -> None:
-        """Play one day's visits in order of time, some hours at once."""
+    def play_day(self, live: Live, day: int, *, policy: str, ticks: int = _TICKS) -> None:
+        """Play one day's visits in order of time, a tick of some hours at once."""
         consents = self.consents()
         sessions = self.market.sessions(day)
-        for start, part in _ticks(sessions, self.day_us(day)):
+        for start, part in _ticks(sessions, self.day_us(day), ticks):
             self.clock.now_us = start
             self.reports()
             live.refresh(start)
@@ -237,13 +241,18 @@ class Rehearsal:
 
     def consents(self) -> dict[str, str]:
         """Return customer id → version of the standing consent to personalise, now."""
+        now, heard = self.clock(), self._heard_us
         with self.engine.records.reading() as tx:
-            state = customer.consent_state(tx, self.clock())
-        mine = pc.and_(pc.equal(state["purpose"], Purpose.PERSONALISE.value), state["granted"])
-        state = state.filter(mine)
-        return dict(
-            zip(state["customer_id"].to_pylist(), state["consent_version"].to_pylist(), strict=True)
-        )
+            state = customer.consent_state(
+                tx, now, purpose=Purpose.PERSONALISE, heard_after_us=heard
+            )
+        self._heard_us = now
+        for row in state.to_pylist():
+            if row["granted"]:
+                self._consents[row["customer_id"]] = row["consent_version"]
+            else:
+                self._consents.pop(row["customer_id"], None)
+        return self._consents
 
     def _week_in(self, day: int) -> None:
         """Take in the week's ledger and events, all of which arrived before the day begins."""
@@ -281,15 +290,16 @@ def _write_files(engine: Engine, market: Market) -> None:
         path.write_text(catalogs.write_text(record), encoding="utf-8")
 
 
-def _ticks(sessions: pa.Table, begin_us: int) -> Iterator[tuple[int, pa.Table]]:
+def _ticks(sessions: pa.Table, begin_us: int, ticks: int) -> Iterator[tuple[int, pa.Table]]:
     """Yield the start of each stretch of a day and the sessions in it, in time order."""
     ordered = sessions.sort_by([("occurred_at", "ascending"), ("session_id", "ascending")])
     at = ordered["occurred_at"].cast(pa.int64()).to_numpy()
-    edges = np.searchsorted(at, begin_us + np.arange(_TICKS + 1) * _TICK_US)
+    length = DAY_US // ticks
+    edges = np.searchsorted(at, begin_us + np.arange(ticks + 1) * length)
     edges[0], edges[-1] = 0, len(at)
-    for tick in range(_TICKS):
+    for tick in range(ticks):
         first, last = int(edges[tick]), int(edges[tick + 1])
-        yield begin_us + tick * _TICK_US, ordered.slice(first, last - first)
+        yield begin_us + tick * length, ordered.slice(first, last - first)
 
 
 def _same_limits(duals: Any) -> dict[str, float] | None:
@@ -297,4 +307,3 @@ def _same_limits(duals: Any) -> dict[str, float] | None:
     if duals is None:
         return None
     return {name: price for name, price in duals.items() if "@" not in name or "@total" in name}
-

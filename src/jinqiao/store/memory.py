@@ -56,7 +56,7 @@ class _Table:
         """Return keys that may match, narrowed by the first indexed column asked for."""
         for name, kind, value in parts:
             keys = self.index.get(name)
-            if keys is None:
+            if keys is None or kind not in ("eq", "null", "any"):
                 continue
             wanted = {"eq": [value], "null": [None]}.get(kind, value)
             return [key for one in wanted for key in keys.get(one, ())]

@@ -11,7 +11,7 @@ from jinqiao.flow.pages.mine import (
     application_views,
     data_page,
 )
-from jinqiao.flow.pages.operator import OperatorPage, open_desk, operator_page, issue_desk
+from jinqiao.flow.pages.operator import OperatorPage, issue_desk, open_desk, operator_page
 from jinqiao.flow.pages.products import (
     Clause,
     Example,
@@ -19,6 +19,7 @@ from jinqiao.flow.pages.products import (
     ProductPage,
     go,
     leaving,
+    origin_of,
     product_page,
 )
 from jinqiao.flow.pages.shelves import NEEDS, OfferCard, ShelfPage, need_of, shelf_page
@@ -40,14 +41,15 @@ __all__ = [
     "ShelfPage",
     "WhyPage",
     "application_views",
-    "open_desk",
     "data_page",
     "go",
+    "issue_desk",
     "leaving",
     "need_of",
     "one_piece",
-    "issue_desk",
+    "open_desk",
     "operator_page",
+    "origin_of",
     "product_page",
     "shelf_page",
     "topics",

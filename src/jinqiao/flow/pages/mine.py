@@ -92,9 +92,7 @@ def _ahead(one: Application, click: Click) -> tuple[Stage, ...]:
     last = max((_ORDER.index(stage) for stage in reached), default=_ORDER.index(Stage.CLICK))
     skip = {Stage.PRE_APPROVAL, Stage.DEFAULT}
     of_class = STAGES[click.product_class]
-    return tuple(
-        stage for stage in _ORDER[last + 1 :] if stage in of_class and stage not in skip
-    )
+    return tuple(stage for stage in _ORDER[last + 1 :] if stage in of_class and stage not in skip)
 
 
 def data_page(engine: Engine, customer_id: str, language: str) -> DataPage:

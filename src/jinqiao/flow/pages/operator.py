@@ -16,7 +16,7 @@ from jinqiao.flow.access import Principal, Role
 if TYPE_CHECKING:
     from jinqiao.flow.wiring import Engine
 
-__all__ = ["DESK_SECONDS", "OperatorPage", "open_desk", "operator_page", "issue_desk"]
+__all__ = ["DESK_SECONDS", "OperatorPage", "issue_desk", "open_desk", "operator_page"]
 
 DESK_SECONDS = 3_600
 _SECOND_US = 1_000_000

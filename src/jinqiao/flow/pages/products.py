@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,9 +19,10 @@ from jinqiao.errors import InputError, NotFound
 if TYPE_CHECKING:
     from jinqiao.catalog import CostTable
     from jinqiao.flow.live import Live
-    from jinqiao.flow.wiring import Engine
 
-__all__ = ["Clause", "Example", "Leaving", "ProductPage", "go", "leaving", "product_page"]
+__all__ = [
+    "Clause", "Example", "Leaving", "ProductPage", "go", "leaving", "origin_of", "product_page",
+]  # fmt: skip
 
 _PIECES = 3
 
@@ -85,6 +85,12 @@ class Leaving:
     @property
     def invented(self) -> bool:
         return self.host.endswith((".example", ".test", ".invalid"))
+
+
+def origin_of(product: Product) -> str:
+    """Return the origin a product's applications go to, "" when it has no page of its own."""
+    parts = urlsplit(product.delivery.url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme == "https" and parts.netloc else ""
 
 
 def product_page(
@@ -298,5 +304,3 @@ def _never(asked: dict[str, Any], product: Product, context: Context) -> Click:
         institution_id=product.institution_id, product_version=asked["product_version"],
         customer_id=asked["customer_id"], clicked_at=at, expires_at=at, reserved=False,
     )  # fmt: skip
-
-

@@ -42,9 +42,7 @@ class WhyPage:
 def logged(live: Live, trace_id: str) -> list[dict[str, Any]]:
     """Return the decision rows of a trace, top first, whether in the lake yet or not."""
     waiting = [
-        row
-        for table in live.waiting()
-        for row in table.filter(_equal(table, trace_id)).to_pylist()
+        row for table in live.waiting() for row in table.filter(_equal(table, trace_id)).to_pylist()
     ]
     if not waiting:
         sql = "select * from decisions where trace_id = $trace_id order by position"
