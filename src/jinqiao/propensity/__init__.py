@@ -12,8 +12,11 @@ from __future__ import annotations
 from jinqiao.propensity.card import card_page
 from jinqiao.propensity.chain import ChainModel, ChainSpec, train
 from jinqiao.propensity.columns import ContextColumns
+from jinqiao.propensity.committee import Committee, CommitteeSpec, fit_committee
+from jinqiao.propensity.folds import CrossFit, area_figures, cross_fit
 from jinqiao.propensity.reasons import contributions, reasons
 from jinqiao.propensity.saved import load, save
+from jinqiao.propensity.score import Judging, ScoreModel, fit_score
 from jinqiao.propensity.scorer import Scorer
 from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
 from jinqiao.propensity.tables import TableModel, fit_table
@@ -22,15 +25,24 @@ from jinqiao.propensity.training import TrainingSet, training_set
 __all__ = [
     "ChainModel",
     "ChainSpec",
+    "Committee",
+    "CommitteeSpec",
     "ContextColumns",
+    "CrossFit",
+    "Judging",
     "Levels",
+    "ScoreModel",
     "Scorer",
     "StageModel",
     "StageSpec",
     "TableModel",
     "TrainingSet",
+    "area_figures",
     "card_page",
     "contributions",
+    "cross_fit",
+    "fit_committee",
+    "fit_score",
     "fit_stage",
     "fit_table",
     "load",

@@ -78,7 +78,7 @@ def _params(spec: StageSpec, names: tuple[str, ...], seed: int) -> dict[str, Any
         "num_threads": spec.threads,
         "seed": seed % 2**31,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "boost_from_average": False,
         "verbose": -1,
     }

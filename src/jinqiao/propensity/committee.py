@@ -26,7 +26,14 @@ from jinqiao.errors import InputError, SchemaError
 from jinqiao.propensity.calibration import sigmoid
 from jinqiao.propensity.linear import one_thread
 
-__all__ = ["Committee", "CommitteeSpec", "fit_committee", "fit_members", "fit_weak_platt"]
+__all__ = [
+    "Committee",
+    "CommitteeSpec",
+    "fit_committee",
+    "fit_members",
+    "fit_weak_platt",
+    "plain_logistic",
+]
 
 _MOST_Z = 8.0
 _INNER_FOLDS = 5
@@ -311,6 +318,16 @@ def _boosted(
     }  # fmt: skip
     data = lightgbm.Dataset(x, y, params={"verbose": -1})
     return str(lightgbm.train(dict(params), data, spec.rounds).model_to_string())
+
+
+def plain_logistic(
+    known: NDArray[np.float64], label: NDArray[np.float64], asked: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the scores of the baseline: scikit-learn's logistic regression as it comes (C = 1)."""
+    mean, sd = _centre(known)
+    with one_thread():
+        slopes, intercept = _logistic(_standard(known, mean, sd), label, 1.0)
+    return np.asarray(_standard(asked, mean, sd) @ slopes + intercept)
 
 
 def _booster(text: str) -> Any:

@@ -22,7 +22,7 @@ from jinqiao.propensity.stage import StageModel, StageSpec, fit_stage
 if TYPE_CHECKING:
     from jinqiao.domain.decision import Reason
 
-__all__ = ["TableModel", "fit_table"]
+__all__ = ["TableModel", "columns_of", "fit_table", "labels_of", "matrix_of"]
 
 _MOST_VALUES = 24
 _LEAST_ROWS = 20
@@ -40,11 +40,11 @@ class TableModel:
 
     def predict(self, table: pa.Table) -> NDArray[np.float64]:
         """Return the chance of a yes for every row; raise SchemaError for a missing column."""
-        return self.model.predict(_matrix(self.columns, table))
+        return self.model.predict(matrix_of(self.columns, table))
 
     def contributions(self, table: pa.Table) -> NDArray[np.float64]:
         """Return what each column of ``model.names`` adds to the logit, (n, k + 1), base last."""
-        return contributions(self.model, _matrix(self.columns, table))
+        return contributions(self.model, matrix_of(self.columns, table))
 
     def reasons(
         self,
@@ -85,7 +85,7 @@ def fit_table(
 
     Raises
     ------
-    NotFound : no such column. InputError : the target is not 0/1, or has missing values.
+    SchemaError : no such column. InputError : the target is not 0/1, or has missing values.
 
     Examples
     --------
@@ -94,21 +94,29 @@ def fit_table(
     >>> model.predict(table).round(1)[:2].tolist()
     [0.0, 1.0]
     """
-    for name in (target, *leave_out, *((time,) if time else ())):
+    for name in (*leave_out, *((time,) if time else ())):
         if name not in table.column_names:
             raise SchemaError("no such column", record="table", field=name)
-    y = table[target].cast(pa.float64())
-    if y.null_count or not np.isin(y.to_numpy(), (0.0, 1.0)).all():
-        raise InputError("labels are 0 or 1, none missing", field=target)
+    y = labels_of(table, target)
     left = {target, time, *leave_out}
-    columns = tuple(_columns(table, [name for name in table.column_names if name not in left]))
+    columns = tuple(columns_of(table, [name for name in table.column_names if name not in left]))
     names = tuple(f"{name}={v}" if v else name for name, vs in columns for v in (vs or ("",)))
     times = None if time is None else _instants(table[time])
     model = fit_stage(
-        _matrix(columns, table), y.to_numpy(), names=names, times=times, seed=seed, spec=spec,
+        matrix_of(columns, table), y, names=names, times=times, seed=seed, spec=spec,
         stage=target,
     )  # fmt: skip
     return TableModel(model, columns)
+
+
+def labels_of(table: pa.Table, target: str) -> NDArray[np.float64]:
+    """Return the 0/1 labels of a column, (n,); raise SchemaError or InputError as ``fit_table``."""
+    if target not in table.column_names:
+        raise SchemaError("no such column", record="table", field=target)
+    y = table[target].cast(pa.float64())
+    if y.null_count or not np.isin(y.to_numpy(), (0.0, 1.0)).all():
+        raise InputError("labels are 0 or 1, none missing", field=target)
+    return np.asarray(y.to_numpy())
 
 
 def _instants(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -122,7 +130,8 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _columns(table: pa.Table, names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+def columns_of(table: pa.Table, names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return (name, values) of every column that can be a number; see ``TableModel``."""
     found: list[tuple[str, tuple[str, ...]]] = []
     for name in names:
         kind = table[name].type
@@ -141,9 +150,10 @@ def _columns(table: pa.Table, names: list[str]) -> list[tuple[str, tuple[str, ..
     return found
 
 
-def _matrix(
+def matrix_of(
     columns: tuple[tuple[str, tuple[str, ...]], ...], table: pa.Table
 ) -> NDArray[np.float32]:
+    """Return the table's columns as numbers, (n, k) float32; raise SchemaError for a missing one."""
     parts: list[NDArray[np.float32]] = []
     for name, values in columns:
         if name not in table.column_names:
