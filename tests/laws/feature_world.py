@@ -454,7 +454,8 @@ def spread(view: View, days: int) -> int | None:
     """Return the sum over accounts of the standard deviation of balances in a window."""
     found = []
     for rows in accounts(view):
-        seen = [r["balance_minor"] for r in within(rows, days) if r.get("balance_minor") is not None]
+        recent = [r.get("balance_minor") for r in within(rows, days)]
+        seen = [left for left in recent if left is not None]
         if len(seen) > 1:
             found.append(stdev(seen))
     return rounded(sum(found)) if found else None

@@ -153,7 +153,7 @@ def columns_of(table: pa.Table, names: list[str]) -> list[tuple[str, tuple[str, 
 def matrix_of(
     columns: tuple[tuple[str, tuple[str, ...]], ...], table: pa.Table
 ) -> NDArray[np.float32]:
-    """Return the table's columns as numbers, (n, k) float32; raise SchemaError for a missing one."""
+    """Return the columns as numbers, (n, k) float32; raise SchemaError for a missing one."""
     parts: list[NDArray[np.float32]] = []
     for name, values in columns:
         if name not in table.column_names:
