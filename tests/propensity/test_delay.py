@@ -51,6 +51,18 @@ def test_an_institution_that_never_refuses_is_silent_not_kind() -> None:
     assert found.expected(found.rate).mean() < 0.75
 
 
+def test_a_stray_reversal_does_not_make_an_institution_tell() -> None:
+    """One reversal among many silent cases leaves the eventual rate where it was."""
+    made = cases(rate=0.4, silent=True, n=4_000)
+    end = made.end.copy()
+    before = fit_delays(made)
+    end[np.flatnonzero(end == 1)[:3]] = 0
+    after = fit_delays(Cases(made.institution, made.age_us, end, made.after_us))
+    assert np.abs(after.rate - before.rate).max() < 0.02
+    told = after.expected(after.rate).mean()
+    assert abs(told - before.expected(before.rate).mean()) < 0.02
+
+
 def test_no_case_and_only_open_cases_are_answered() -> None:
     """Nothing known gives no label and no rate outside [0, 1]."""
     none = np.zeros(0, np.int64)

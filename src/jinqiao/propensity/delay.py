@@ -5,8 +5,8 @@ institution the cumulative incidence of each end is estimated from all cases, op
 and leans on all institutions' where there are few. An open case then counts as a yes with the
 chance that it still becomes one, and as a no with the rest.
 
-An institution that has never reported a refusal is silent: its cases become a refusal when they are
-older than its own 99 % delay.
+An institution that hardly ever reports a refusal (fewer than one to twenty yes: a stray reversal is
+not a habit) is silent: its cases become a refusal when they are older than its own 99 % delay.
 
 Sources: Aalen & Johansen, Scand. J. Statist. 1978 (competing risks); Chapelle, "Modeling delayed
 feedback in display advertising", KDD 2014, section 4 (open cases by their expected label).
@@ -23,6 +23,7 @@ __all__ = ["Cases", "Delays", "fit_delays", "incidence"]
 
 _LEAN = 20.0
 _SILENCE = 0.99
+_HABIT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def fit_delays(cases: Cases) -> Delays:
     if n == 0:
         return Delays(label, yes_by, no_by, rate)
     pool = incidence(after, cases.end)
-    pool_rate = _rate(pool)
+    pool_rate = _rate(pool, int((cases.end == 1).sum()), int((cases.end == 0).sum()))
     pool_late = _late(pool[0], pool[1]) if pool[1][-1] > 0 else int(pool[0][-1])
     order = np.argsort(cases.institution, kind="stable")
     cuts = np.flatnonzero(np.diff(cases.institution[order])) + 1
@@ -113,7 +114,7 @@ def fit_delays(cases: Cases) -> Delays:
         reached, refused = int((ended == 1).sum()), int((ended == 0).sum())
         lean = reached / (reached + _LEAN)
         yes_by[rows] = lean * _at(own[0], own[1], age) + (1 - lean) * _at(pool[0], pool[1], age)
-        if refused:
+        if _tells(reached, refused):
             lean0 = refused / (refused + _LEAN)
             no_by[rows] = lean0 * _at(own[0], own[2], age) + (1 - lean0) * _at(
                 pool[0], pool[2], age
@@ -123,13 +124,20 @@ def fit_delays(cases: Cases) -> Delays:
             late = int(lean * late + (1 - lean) * pool_late)
             label[rows[(ended == -1) & (age >= late)]] = 0.0
         weight = len(rows) / (len(rows) + _LEAN)
-        rate[rows] = weight * _rate(own) + (1 - weight) * pool_rate
+        rate[rows] = weight * _rate(own, reached, refused) + (1 - weight) * pool_rate
     return Delays(label, yes_by, no_by, rate)
+
+
+def _tells(reached: int, refused: int) -> bool:
+    """Return whether refusals are reported as a habit."""
+    return refused > 0 and refused >= _HABIT * reached
 
 
 def _rate(
     shares: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
+    reached: int,
+    refused: int,
 ) -> float:
-    """Return the eventual yes rate: of those decided when refusals are reported, else of all."""
+    """Return the eventual yes rate: of those decided where refusals are reported, else of all."""
     yes, no = float(shares[1][-1]), float(shares[2][-1])
-    return yes / (yes + no) if no > 0 else yes
+    return yes / (yes + no) if _tells(reached, refused) else yes
