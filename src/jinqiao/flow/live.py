@@ -63,6 +63,7 @@ class Live:
         self.left: NDArray[np.int64] | None = None
         self.stopped: NDArray[np.bool_] | None = None
         self._pending: list[pa.Table] = []
+        self._writing: list[pa.Table] = []
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._products = {p.product_id: p for p in catalog.products()}
@@ -122,13 +123,14 @@ class Live:
     def waiting(self) -> tuple[pa.Table, ...]:
         """Return the decision rows that are not in the lake yet, oldest first."""
         with self._lock:
-            return tuple(self._pending)
+            return (*self._writing, *self._pending)
 
     def flush(self) -> int:
         """Append the kept decisions to the lake in one batch; return how many rows."""
         with self._flushing:
             with self._lock:
                 waiting, self._pending = self._pending, []
+                self._writing = waiting
             tables = [table for table in waiting if table.num_rows]
             if not tables:
                 return 0
@@ -140,6 +142,9 @@ class Live:
                 with self._lock:
                     self._pending = [*tables, *self._pending]
                 raise
+            finally:
+                with self._lock:
+                    self._writing = []
             return rows.num_rows
 
     def requests(self, sessions: pa.Table, customers: Mapping[str, str],

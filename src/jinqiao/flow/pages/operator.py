@@ -6,9 +6,12 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from jinqiao.domain.catalog import Catalog
 from jinqiao.domain.metric import Metric
+from jinqiao.domain.time import from_us
 from jinqiao.errors import Forbidden, Unauthenticated, Unavailable
 from jinqiao.flow import access
 from jinqiao.flow.access import Principal, Role
@@ -25,6 +28,21 @@ _LIMITS = 15
 
 
 @dataclass(frozen=True, slots=True)
+class LimitView:
+    """A limit with a price: whose it is, in both languages, what it counts, how full it is."""
+
+    name_zh: str
+    name_en: str
+    scope: str
+    measure: str
+    stage: str
+    period: str
+    used: float
+    limit: float
+    price_minor: float
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorPage:
     """``plan`` is {} before one is published; ``limits`` are its dearest, dearest first."""
 
@@ -34,7 +52,8 @@ class OperatorPage:
     texts: dict[str, tuple[str, str, str]]
     plots: tuple[str, ...]
     plan: dict[str, Any]
-    limits: tuple[dict[str, Any], ...]
+    limits: tuple[LimitView, ...]
+    as_of: datetime
     currency: str
 
 
@@ -88,10 +107,26 @@ def operator_page(engine: Engine, language: str, *, window_days: int = 28) -> Op
         plan = plan_report(engine)
     except Unavailable:
         plan = {}
-    limits = [one for one in plan.get("limits", ()) if one["price_minor"] > 0][:_LIMITS]
+    dear = [one for one in plan.get("limits", ()) if one["price_minor"] > 0][:_LIMITS]
+    catalog = engine.catalog()
+    limits = tuple(_limit(catalog, one) for one in dear)
     return OperatorPage(
         days, _WINDOWS, metrics, {m.name: _texts(m, currency) for m in metrics},
-        _plots(engine, metrics, language, days), plan, tuple(limits), currency,
+        _plots(engine, metrics, language, days), plan, limits, from_us(engine.clock()), currency,
+    )  # fmt: skip
+
+
+def _limit(catalog: Catalog, row: dict[str, Any]) -> LimitView:
+    """Return a plan's row by the names of what it limits; its own name where it has none."""
+    scope, _, rest = row["limit"].partition(":")
+    parts = rest.partition("@")[0].split(":")
+    owner = parts[0]
+    thing = catalog.product(owner) or catalog.institution(owner)
+    zh, en = (thing.name_zh, thing.name_en) if thing else (row["limit"], row["limit"])
+    stage, period = (parts[2], parts[3]) if len(parts) == 4 else ("", "")
+    return LimitView(
+        zh, en, scope, row["measure"], stage, period, row["used"], row["limit_units"],
+        row["price_minor"],
     )  # fmt: skip
 
 

@@ -98,7 +98,8 @@ def product_page(
     *, trace_id: str = "", amount: str = "", term: str = "",
 ) -> ProductPage:  # fmt: skip
     """Return one product for one visitor. Raises NotFound for a product that is not on sale."""
-    from jinqiao.flow.pieces import pieces_beside
+    from jinqiao import content
+    from jinqiao.flow.pieces import approved_pieces
 
     product, house = _on_sale(live, product_id)
     cost, example = _example(product, amount, term)
@@ -106,7 +107,9 @@ def product_page(
     steps = _steps(live, customer_id, context, product_id)
     known = customer_id is not None and row is not None
     offered = trace_id if _shown(live, trace_id, product_id, customer_id) else ""
-    pieces = pieces_beside(live.engine, [product.product_class], count=_PIECES)
+    pieces = content.rank(
+        approved_pieces(live.engine), [product.product_class], count=_PIECES
+    )
     return ProductPage(
         product, house, dict(live.catalog.versions).get(house.institution_id, 1), cost, example,
         _clauses(live, product, row), steps.get("suitability") if known else None, steps["quota"],

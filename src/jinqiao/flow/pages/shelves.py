@@ -74,7 +74,8 @@ def need_of(trace_id: str) -> str:
 
 def shelf_page(live: Live, customer_id: str | None, context: Context, need: str = "") -> ShelfPage:
     """Return the shelf of one visit, logged, with what stands beside it."""
-    from jinqiao.flow.pieces import pieces_beside
+    from jinqiao import content
+    from jinqiao.flow.pieces import approved_pieces
 
     need = need if need in NEEDS else ""
     trace = None
@@ -84,7 +85,7 @@ def shelf_page(live: Live, customer_id: str | None, context: Context, need: str 
     shelf = _ranked(live, requests, need)
     cards = tuple(card for offer in shelf.offers if (card := _card(live, offer)) is not None)
     classes = [card.product.product_class for card in cards]
-    pieces = pieces_beside(live.engine, classes, count=_PIECES)
+    pieces = content.rank(approved_pieces(live.engine), classes, count=_PIECES)
     return ShelfPage(shelf, need, cards, pieces, unknown(live, customer_id, requests))
 
 

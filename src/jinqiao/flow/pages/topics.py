@@ -11,12 +11,9 @@ __all__ = ["one_piece", "topics"]
 
 def topics(engine: Engine) -> tuple[Material, ...]:
     """Return every approved piece, by class and topic; general ones first."""
-    from jinqiao import content
-    from jinqiao.flow.pieces import all_pieces
+    from jinqiao.flow.pieces import approved_pieces
 
-    with engine.records.reading() as tx:
-        standing = content.approved(tx, all_pieces(engine))
-    return tuple(sorted(standing, key=lambda p: (p.product_class or "", p.topic, p.content_id)))
+    return tuple(sorted(approved_pieces(engine), key=lambda p: (p.product_class or "", p.topic, p.content_id)))
 
 
 def one_piece(engine: Engine, content_id: str) -> Material:
