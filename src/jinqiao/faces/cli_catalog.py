@@ -44,9 +44,7 @@ def apply(
     from jinqiao.flow.intake import apply_catalog, publish_consent_texts
 
     with call.engine() as engine:
-        made = apply_catalog(
-            engine, author=author or call.actor, withdraw_missing=withdraw_missing
-        )
+        made = apply_catalog(engine, author=author or call.actor, withdraw_missing=withdraw_missing)
         publish_consent_texts(engine)
     rows = [
         {"institution_id": v.institution_id, "version": v.version, "valid_from": v.valid_from}
@@ -279,7 +277,7 @@ def _tags(call: Call, kind: str) -> None:
 
 
 NAME = typer.Argument(..., help="Small letters, digits and _.")
-RULE = typer.Argument(..., help="A rule over features, for example \"age >= 30\".")
+RULE = typer.Argument(..., help='A rule over features, for example "age >= 30".')
 ZH = typer.Option("", help="Its name in Chinese.")
 EN = typer.Option("", help="Its name in English.")
 
@@ -300,9 +298,7 @@ def _add_tag(call: Call, kind: str, name: str, rule: str, labels: tuple[str, str
     from jinqiao.flow.tagging import tag_add as added
 
     with call.engine() as engine:
-        row = added(
-            engine, name, rule, kind=kind, zh=labels[0], en=labels[1], author=call.actor
-        )
+        row = added(engine, name, rule, kind=kind, zh=labels[0], en=labels[1], author=call.actor)
     call.out.value(row, lambda: call.out.pairs(row))
 
 
@@ -314,6 +310,4 @@ def count(
 
     with call.engine() as engine:
         row = count_rule(engine, rule)
-    call.out.value(
-        row, lambda: call.out.say(f"{row['count']:,} / {row['customers']:,}")
-    )
+    call.out.value(row, lambda: call.out.say(f"{row['count']:,} / {row['customers']:,}"))

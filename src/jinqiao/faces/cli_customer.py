@@ -140,9 +140,7 @@ def _say_consent(call: Call, customer: str, purpose: str, granted: bool) -> None
         )
     with call.engine() as engine:
         customer_id = find_customer_id(engine, customer)
-        row = say_consent(
-            engine, customer_id, Purpose(purpose), granted=granted, channel="desk"
-        )
+        row = say_consent(engine, customer_id, Purpose(purpose), granted=granted, channel="desk")
     call.out.value(row, lambda: call.out.pairs(row))
 
 

@@ -81,7 +81,10 @@ def say_explanation(out: Output, found: Explanation) -> None:
     from jinqiao.domain.messages import render, sentence
 
     language = out.language
-    out.say(f"{found.trace_id}  {found.occurred_at}  {found.context['channel']}/{found.context['scene']}")
+    out.say(
+        f"{found.trace_id}  {found.occurred_at}  "
+        f"{found.context['channel']}/{found.context['scene']}"
+    )
     out.say(*(f"  {name}: {value}" for name, value in found.versions.items() if value))
     out.say(*(f"  {sentence(note, language)}" for note in found.notes))
     for offer in found.offers:

@@ -45,7 +45,8 @@ def init(
         lambda: call.out.say(
             f"{made.root}",
             call.out.both(
-                f"已建立工作区，含 {len(files)} 家示例机构。接着：jinqiao check，jinqiao catalog apply",
+                f"已建立工作区，含 {len(files)} 家示例机构。"
+                "接着：jinqiao check，jinqiao catalog apply",
                 f"A workspace with {len(files)} sample institutions. "
                 "Next: jinqiao check, jinqiao catalog apply",
             ),
@@ -231,7 +232,7 @@ def _say_figures(out: Output, figures: dict[str, Any], page: str) -> None:
     out.say(
         out.both(
             f"计划获得神谕价值的 {figures['value_of_oracle_pct']:.2f}%；对照策略：",
-            f"The plan captured {figures['value_of_oracle_pct']:.2f} % of the oracle's value; beside:",
+            f"The plan captured {figures['value_of_oracle_pct']:.2f} % of the oracle's value:",
         )
     )
     rows = [{"policy": k, "pct": v} for k, v in figures["baselines_pct"].items()]

@@ -162,8 +162,8 @@ def reconcile(
 ) -> int:  # fmt: skip
     """Compare a statement with an institution's own list, to the cent; 8 when they differ."""
     from jinqiao.domain.messages import render, sentence
-    from jinqiao.faces.status import STATUS
     from jinqiao.errors import StatementMismatch
+    from jinqiao.faces.status import STATUS
     from jinqiao.flow.books import reconcile_statement
 
     with call.engine() as engine:
@@ -192,7 +192,7 @@ def reconcile(
 
 def send(
     call: Call,
-    file: Path = typer.Argument(..., help="A JSON file: one report, or {\"reports\": [...]}."),
+    file: Path = typer.Argument(..., help='A JSON file: one report, or {"reports": [...]}.'),
     url: str = typer.Option("http://127.0.0.1:8765", help="The server."),
     institution: str = typer.Option(..., help="Whose reports they are."),
     secret: str = typer.Option(..., envvar="JINQIAO_WEBHOOK_SECRET", help="whsec_…"),
@@ -232,6 +232,8 @@ def _refused(status: int, body: bytes) -> JinqiaoError:
 
     try:
         said = json.loads(body)
-        return InputError(f"{status}: {said['detail']}", field=said.get("field"), fix=said.get("fix"))
+        return InputError(
+            f"{status}: {said['detail']}", field=said.get("field"), fix=said.get("fix")
+        )
     except (ValueError, KeyError, TypeError):
         return Unavailable(f"the server answered {status}")

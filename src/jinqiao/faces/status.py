@@ -1,4 +1,4 @@
-"""The one table from every error to an HTTP status and an exit code, and RFC 9457 problem details."""
+"""The one table from every error to an HTTP status and an exit code; RFC 9457 problem details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settlement at the desk: the daily close, statements, and an institution's own list beside ours."""
+"""Settlement at the desk: the daily close, statements, an institution's own list beside ours."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "consent_choices", "consent_texts", "customer_profile", "erase_customer", "export_customer",
-    "find_customer", "find_customer_id", "find_login", "merge_customers", "register_login", "say_consent",
-    "show_customer", "unmerge_customers",
+    "find_customer", "find_customer_id", "find_login", "merge_customers", "register_login",
+    "say_consent", "show_customer", "unmerge_customers",
 ]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jinqiao.events import Received
     from jinqiao.store.base import Tx
 
-__all__ = ["Asked", "Service", "open_service"]
+__all__ = ["Asked", "Service", "offer_facts", "open_service"]
 
 FLUSH_S = 0.25
 COMPACT_S = 600.0
@@ -77,7 +77,9 @@ class Service:
         self._seen_s = time.monotonic()
         self._compacted_s = time.monotonic()
         self._pieces: tuple[Material, ...] | None = None
-        self._log = log or (lambda step, error: None)
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._facts_of: Live | None = None
+        self.log = log or (lambda step, error: None)
 
     # -- what keeps it current ----------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class Service:
             try:
                 work()
             except Exception as error:
-                self._log(name, error)
+                self.log(name, error)
 
     def watch(self) -> None:
         """Read what was stopped and what is left of every limit, once."""
@@ -252,6 +254,18 @@ class Service:
             rows = self._recent.get(trace_id)
         return rows if rows is not None else logged_rows(self.engine, trace_id)
 
+    def owner_of(self, row: Mapping[str, Any]) -> str | None:
+        """Return the customer a logged row belongs to now, None for nobody's or an erased one."""
+        from jinqiao import customer
+
+        if not row["customer_id"]:
+            return None
+        with self.engine.records.reading() as tx:
+            try:
+                return customer.customer_of(tx, row["customer_id"])
+            except NotFound:
+                return None
+
     # -- click-outs and reports -----------------------------------------------------------------
 
     def click_row(self, trace_id: str, position: int) -> dict[str, Any]:
@@ -316,6 +330,28 @@ class Service:
 
 
 _CLICKED = ("trace_id", "position", "product_id", "product_version", "customer_id")
+
+
+def offer_facts(live: Live) -> dict[str, dict[str, Any]]:
+    """Return, by product id, what is said of each product of a snapshot."""
+    found = {}
+    for row in live.serving.products.to_pylist():
+        product = live.catalog.product(row["product_id"])
+        house = live.catalog.institution(row["institution_id"])
+        found[row["product_id"]] = {
+            "product_class": row["product_class"],
+            "name_zh": product.name_zh if product else row["product_id"],
+            "name_en": product.name_en if product else row["product_id"],
+            "institution_zh": house.name_zh if house else row["institution_id"],
+            "institution_en": house.name_en if house else row["institution_id"],
+            "currency": product.currency if product else live.engine.settings.marketplace.currency,
+            "rate_bps": row["rate_bps"],
+            "all_in_bps": row["all_in_bps"],
+            "example_amount_minor": row["reference_amount_minor"],
+            "example_term_days": row["reference_term_days"],
+            "example_cost_minor": row["all_in_cost_minor"],
+        }
+    return found
 
 
 def open_service(engine: Engine, **options: Any) -> Service:

@@ -51,7 +51,10 @@ def tag_list(engine: Engine, kind: str) -> list[dict[str, Any]]:
 def tag_add(
     engine: Engine, name: str, rule: str, *, kind: str, zh: str, en: str, author: str
 ) -> dict[str, Any]:
-    """Save a rule under a name; the same again changes nothing. Raises SchemaError for a bad one."""
+    """Save a rule under a name; the same again changes nothing.
+
+    Raises SchemaError for a bad one.
+    """
     from jinqiao import profile
 
     tag = profile.Tag(name, zh or name, en or name, rule, kind)
