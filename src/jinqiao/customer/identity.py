@@ -111,8 +111,8 @@ def link(
     """Return the ids of the merges these links made (none for links known already).
 
     ``other`` unknown and strong: it now finds ``known``'s subject. Known and strong: the two
-    subjects are merged, with the key's digest as evidence, unless a person undid just that. Weak:
-    it is remembered with the subject and merges nobody.
+    subjects are merged, with the key's digest as evidence, unless a person undid just that. Either
+    of them weak: the other is remembered with ``known``'s subject, and merges and finds nobody.
     """
     making, merges = _Making(now_us, rng, vault), []
     pairs = list(dict.fromkeys((item.known, item.other) for item in links))
@@ -129,28 +129,40 @@ _Pair = tuple[Identifier, Identifier]
 def _link_plain(tx: Tx, pairs: Sequence[_Pair], making: _Making) -> list[_Pair]:
     """Link at once every pair that merges nobody; return the others, in their order.
 
-    Plain are a weak key, and a strong one that nobody has and only one subject is said to have.
+    Plain are a pair with a weak key, and a strong one that nobody has and only one subject is said
+    to have.
     """
     subject = _subjects(tx, (known for known, _ in pairs), making)
-    strong = [other for _, other in pairs if other.kind in STRONG_KINDS]
-    taken = _owners(tx, strong, making)
-    said: dict[Identifier, set[str]] = {}
+    digests = _digests((one for pair in pairs for one in pair), making)
+    owner = {digests[known]: found for known, found in subject.items()}
+    owner |= _owners(tx, [other for _, other in pairs if other.kind in STRONG_KINDS], making)
+    said: dict[str, set[str]] = {}
     for known, other in pairs:
-        said.setdefault(other, set()).add(subject[known])
-    plain, rest = [], []
+        if known.kind in STRONG_KINDS:
+            said.setdefault(digests[other], set()).add(subject[known])
+    plain: list[_Pair] = []
+    rest: list[_Pair] = []
     for known, other in pairs:
-        if subject.get(other) == subject[known]:
+        digest = digests[other]
+        if owner.get(digest) == subject[known]:
             continue
-        alone = other not in taken and other not in subject and len(said[other]) == 1
-        (plain if other.kind in WEAK_KINDS or alone else rest).append((known, other))
-    weak = _subjects(tx, (other for _, other in plain if other.kind in WEAK_KINDS), making)
+        alone = digest not in owner and len(said.get(digest, ())) == 1
+        weak = {known.kind, other.kind} & WEAK_KINDS
+        (plain if weak or alone else rest).append((known, other))
+    weak_keys = (other for _, other in plain if other.kind in WEAK_KINDS)
+    theirs = _subjects(tx, weak_keys, making)
     keep = [
-        (subject[known], other, _VIA + other.kind if other in weak else other.kind)
+        (subject[known], other, _kind(known, other))
         for known, other in plain
-        if weak.get(other) != subject[known]
+        if theirs.get(other) != subject[known]
     ]
     _attach_all(tx, keep, making)
     return rest
+
+
+def _kind(known: Identifier, other: Identifier) -> str:
+    """Return the kind to note a key as that merges nobody: a person's own, or only seen with it."""
+    return _VIA + other.kind if {known.kind, other.kind} & WEAK_KINDS else other.kind
 
 
 def _subjects(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> dict[Identifier, str]:
@@ -163,14 +175,21 @@ def _subjects(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> dic
     return found
 
 
-def _owners(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> set[Identifier]:
-    """Return the identifiers somebody has already."""
-    taken: set[Identifier] = set()
+def _owners(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> dict[str, str]:
+    """Return digest → subject of the identifiers somebody has already."""
+    taken: dict[str, str] = {}
     for kind, group in _by_kind(identifiers).items():
-        digests = making.vault.digests(kind, [item.value for item in group])
-        known = _known(tx, kind, digests)
-        taken |= {item for item, digest in zip(group, digests, strict=True) if digest in known}
+        values = [item.value for item in group]
+        taken |= _known(tx, kind, making.vault.digests(kind, values))
     return taken
+
+
+def _digests(identifiers: Iterable[Identifier], making: _Making) -> dict[Identifier, str]:
+    """Return the lookup digest of every identifier: two spellings of one have one."""
+    found: dict[Identifier, str] = {}
+    for kind, group in _by_kind(identifiers).items():
+        found |= zip(group, making.vault.digests(kind, [one.value for one in group]), strict=True)
+    return found
 
 
 def _by_kind(identifiers: Iterable[Identifier]) -> dict[str, list[Identifier]]:
@@ -212,14 +231,14 @@ def _link(tx: Tx, known: Identifier, other: Identifier, making: _Making, actor: 
     subject_id = _one(tx, known, making)
     digest = making.vault.digest(other.kind, other.value)
     theirs = _known(tx, other.kind, [digest]).get(digest)
-    if theirs is None and other.kind in STRONG_KINDS:
-        _attach(tx, subject_id, other, other.kind, making)
-        return None
-    theirs = theirs or _one(tx, other, making)
+    weak = {known.kind, other.kind} & WEAK_KINDS
+    if theirs is None and other.kind in WEAK_KINDS:
+        theirs = _one(tx, other, making)
     if theirs == subject_id:
         return None
-    _attach(tx, subject_id, other, _VIA + other.kind, making)
-    if other.kind not in STRONG_KINDS or known.kind not in STRONG_KINDS:
+    seen_with = weak or theirs is not None
+    _attach(tx, subject_id, other, _VIA + other.kind if seen_with else other.kind, making)
+    if weak or theirs is None:
         return None
     return merge_by_key(tx, (subject_id, theirs), digest, actor=actor, now_us=making.now_us)
 
