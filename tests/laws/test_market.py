@@ -19,6 +19,7 @@ from jinqiao.domain.ledger import CATEGORIES
 from jinqiao.domain.time import DAY_US
 from jinqiao.flow import evaluate
 from jinqiao.flow.baselines import Caps, Units, shelves
+from jinqiao.flow.bound import Rows, limit_rows, lowest_bound
 from jinqiao.synthetic import Life, Market, market
 from jinqiao.synthetic.truth import POSITION
 from playing import World, make_world, random_shelf
@@ -295,10 +296,10 @@ def test_the_bound_is_the_linear_programme_s() -> None:
     pairs = evaluate._joined(
         [evaluate._day_pairs(inputs, world.truth, world.market.life(), d) for d in range(4)]
     )
-    rows = evaluate.limit_rows(world.catalog)
-    tight = evaluate._Rows(rows.limit * 0.02, rows.products, rows.money)
+    rows = limit_rows(world.catalog)
+    tight = Rows(rows.limit * 0.02, rows.products, rows.money)
     places = evaluate._places(inputs)
-    bound, _ = evaluate.lowest_bound(pairs, tight, places, steps=400)
+    bound, _ = lowest_bound(pairs, tight, places, steps=400)
     best = _solved(highspy, pairs, tight, places)
     assert best - 1e-6 * abs(best) <= bound <= 1.01 * best
 
@@ -335,18 +336,28 @@ def _solved(highspy, pairs, rows, places) -> float:  # type: ignore[no-untyped-d
     return float(model.getInfo().objective_function_value)
 
 
+def test_learnt_numbers_are_held_against_the_truth(world: World) -> None:
+    """Constant chances are told apart from the truth stage by stage, and shelves from the rest."""
+    found = evaluate.calibration(world.inputs())
+    assert set(found) == {"eligible", "shown"}
+    true_click = 0.05 / found["eligible"]["click"]
+    assert 0.03 < true_click < 0.2
+    assert found["eligible"]["click_error"] == pytest.approx(abs(0.05 - true_click), rel=1e-6)
+    assert found["shown"]["value"] > 0
+
+
 def test_every_price_gives_a_valid_bound(world: World) -> None:
     """Whatever the prices, as long as none is below zero, the bound stays above the best policy."""
     inputs = world.inputs(days=7)
     pairs = evaluate._joined(
         [evaluate._day_pairs(inputs, world.truth, world.life.fork(), d) for d in range(28, 35)]
     )
-    rows, places = evaluate.limit_rows(world.catalog), evaluate._places(inputs)
-    lowest, dual = evaluate.lowest_bound(pairs, rows, places)
+    rows, places = limit_rows(world.catalog), evaluate._places(inputs)
+    lowest, dual = lowest_bound(pairs, rows, places)
     rng = np.random.default_rng(3)
     for _ in range(5):
         other = np.maximum(dual * rng.uniform(0, 3, len(dual)), 0)
-        found, _ = evaluate.lowest_bound(pairs, rows, places, other, steps=1)
+        found, _ = lowest_bound(pairs, rows, places, other, steps=1)
         assert found >= lowest * (1 - 1e-12)
 
 

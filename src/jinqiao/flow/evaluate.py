@@ -16,17 +16,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jinqiao.domain.catalog import Catalog, Measure, Period
+from jinqiao.domain.catalog import Catalog
 from jinqiao.domain.time import DAY_US
-from jinqiao.engines.ordered import Places, ordered_pass
+from jinqiao.engines.ordered import Places
 from jinqiao.errors import InputError
 from jinqiao.flow.baselines import Caps, Units, shelves
+from jinqiao.flow.bound import limit_rows, lowest_bound
 from jinqiao.shelf import Requests, Serving
 from jinqiao.shelf.scoring import candidates
 from jinqiao.shelf.scoring import score as score_pairs
@@ -34,8 +34,8 @@ from jinqiao.synthetic import Life, Market
 from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Truth
 
 __all__ = [
-    "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "captured_by_plan", "ladder",
-    "weekly_bound",
+    "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "calibration",
+    "captured_by_plan", "ladder", "weekly_bound",
 ]  # fmt: skip
 
 BASELINES = (
@@ -43,7 +43,6 @@ BASELINES = (
 )  # fmt: skip
 REFERENCES = ("true_prices", "static_best")
 _TICKS = 12
-_STEPS = 60
 
 Progress = Callable[[str, float], None]
 
@@ -206,6 +205,51 @@ def captured_of(
 def captured_by_plan(inputs: Inputs, life: Life) -> Captured:
     """Return what the life under the plan captured in the same stretch."""
     return captured_of("plan", inputs, Truth(inputs.market), life)
+
+
+def calibration(inputs: Inputs) -> dict[str, dict[str, float]]:
+    """Return how the learnt numbers stand beside the truth, on one day's pairs.
+
+    For every pair that may be shown (``eligible``) and those a greedy shelf would show (``shown``):
+    per stage predicted ÷ true chance and the expected calibration error, each pair weighted by the
+    true chance of reaching the stage; and predicted ÷ true value (on ``shown``: winner's curse).
+    """
+    truth, day = Truth(inputs.market), inputs.first_day
+    sessions = inputs.market.sessions(day)
+    requests = requests_of(inputs, sessions, day)
+    found = candidates(inputs.serving, requests, None, None)
+    scores = score_pairs(inputs.serving, requests, found.request, found.product)
+    allowed = np.zeros((len(requests), inputs.serving.n_products), bool)
+    allowed[found.request, found.product] = True
+    pairs = truth.pairs(inputs.market.visits(day), allowed, inputs.life.fork())
+    dense = np.full(allowed.shape, -np.inf)
+    dense[found.request, found.product] = scores.value_minor
+    best = shelves(dense, caps_of(inputs.serving), inputs.serving.settings.slots)
+    row, place = np.nonzero(best >= 0)
+    chosen = np.zeros(allowed.shape, bool)
+    chosen[row, best[row, place]] = True
+    known = requests.personalised[found.request]
+    groups = {"eligible": known, "shown": known & chosen[allowed]}
+    return {
+        name: _beside_truth(scores.chances[rows], pairs.chances[rows])
+        | {"value": float(scores.value_minor[rows].sum() / pairs.value[rows].sum())}
+        for name, rows in groups.items()
+    }
+
+
+def _beside_truth(predicted: NDArray[np.floating], true: NDArray[np.float64]) -> dict[str, float]:
+    """Return predicted ÷ true and calibration error by stage, weighted by the way there."""
+    out: dict[str, float] = {}
+    weight = np.ones(len(true))
+    for stage, name in enumerate(("click", "application", "approval", "activation")):
+        p, t = predicted[:, stage].astype(np.float64), true[:, stage]
+        out[name] = float((weight * p).sum() / (weight * t).sum())
+        edges = np.quantile(p, np.linspace(0, 1, 11)[1:-1])
+        bins = np.searchsorted(edges, p)
+        gaps = np.abs(np.bincount(bins, weight * (p - t), minlength=10))
+        out[f"{name}_error"] = float(gaps.sum() / weight.sum())
+        weight = weight * t
+    return out
 
 
 # -- the stage: one day's visits, the same for every policy ---
@@ -459,52 +503,6 @@ def _shown(day: _Day, rows: slice, chosen: NDArray[np.int64], ids: pa.Array) -> 
 # -- the bound ---
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Limits as rows of a week: ``limit`` (r,), ``product`` lists, and whether they count money."""
-
-    limit: NDArray[np.float64]
-    products: tuple[NDArray[np.int64], ...]
-    money: NDArray[np.bool_]
-
-    def sums(self, used: NDArray[np.float64], spent: NDArray[np.float64]) -> NDArray[np.float64]:
-        both = (spent if money else used for money in self.money)
-        return np.array([b[p].sum() for b, p in zip(both, self.products, strict=True)])
-
-    def spread(
-        self, dual: NDArray[np.float64], p: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the prices of use and of spend by product, (p,) each."""
-        count, spend = np.zeros(p), np.zeros(p)
-        for value, money, products in zip(dual, self.money, self.products, strict=True):
-            (spend if money else count)[products] += value
-        return count, spend
-
-
-def limit_rows(catalog: Catalog, days: int = 7) -> _Rows:
-    """Return the limits that expected use within a week must keep: applications and budgets.
-
-    ``days``: how many of the week's days count; a week's limit stands whole for fewer.
-
-    Limits of branches and of later stages are left out: a bound may only be looser for it.
-    """
-    order = {str(p.product_id): i for i, p in enumerate(catalog.products())}
-    limit, products, money = [], [], []
-    for institution in catalog.institutions:
-        own = [order[str(p.product_id)] for p in institution.products]
-        owners: list[tuple[Any, list[int]]] = [(institution, own)]
-        owners += [(p, [order[str(p.product_id)]]) for p in institution.products]
-        for owner, places in owners:
-            for one in owner.limits:
-                if one.measure is Measure.COUNT and one.stage.value != "application":
-                    continue
-                per = float(days) if one.period is Period.DAY else 1.0
-                limit.append(one.limit * per)
-                products.append(np.array(places, np.int64))
-                money.append(one.measure is Measure.MONEY)
-    return _Rows(np.array(limit, np.float64), tuple(products), np.array(money, bool))
-
-
 def weekly_bound(
     inputs: Inputs, truth: Truth
 ) -> tuple[list[float], list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
@@ -543,44 +541,6 @@ def _joined(parts: list[ClickedPairs]) -> ClickedPairs:
     names = ("product", "chances", "value", "use", "spend")
     columns = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
     return ClickedPairs(np.concatenate(starts), *columns)
-
-
-def lowest_bound(
-    pairs: ClickedPairs, rows: _Rows, places: Places, warm: NDArray[np.float64] | None = None,
-    steps: int = _STEPS,
-) -> tuple[float, NDArray[np.float64]]:  # fmt: skip
-    """Return the lowest bound found and its prices, (r,) ≥ 0: every step is a valid bound.
-
-    Prices move against what is over- or underused, each in its own scale, in falling steps.
-    """
-    worth = (pairs.value, pairs.use, pairs.spend)
-    p = len(places.group)
-    scale = _scale(pairs, rows, p)
-    dual = np.zeros(len(rows.limit)) if warm is None else warm
-    best, kept = np.inf, dual
-    for step in range(steps):
-        prices = rows.spread(dual, p)
-        total, used, spent = ordered_pass(pairs.start, pairs.product, worth, prices, places)
-        bound = total + float(dual @ rows.limit)
-        if bound < best:
-            best, kept = bound, dual
-        excess = (rows.sums(used, spent) - rows.limit) / np.maximum(rows.limit, 1e-9)
-        size = 0.5 / (1.0 + 0.25 * step)
-        dual = np.maximum(dual + size * scale * np.clip(excess, -1.0, 1.0), 0.0)
-    return best, kept
-
-
-def _scale(pairs: ClickedPairs, rows: _Rows, p: int) -> NDArray[np.float64]:
-    """Return a typical value of one unit of each row: value over use of its better pairs."""
-    good = pairs.value > 0
-    value = np.bincount(pairs.product[good], pairs.value[good], minlength=p)
-    use = np.bincount(pairs.product[good], pairs.use[good], minlength=p)
-    spend = np.bincount(pairs.product[good], pairs.spend[good], minlength=p)
-    out = []
-    for money, products in zip(rows.money, rows.products, strict=True):
-        below = (spend if money else use)[products].sum()
-        out.append(value[products].sum() / below if below > 0 else 0.0)
-    return np.array(out)
 
 
 def static_prices(
