@@ -22,10 +22,13 @@ from jinqiao.domain.shelf import Versions
 from jinqiao.domain.time import DAY_US, from_us, local_date
 from jinqiao.errors import InputError, NotFound
 from jinqiao.flow.plan import (
+    AllPairs,
     Planned,
     PlanPairs,
+    all_pairs,
     average_click,
     plan_pairs,
+    scores_of,
     solve_plan,
     visits_a_day,
 )
@@ -115,8 +118,9 @@ def prepare(
     progress("models", 0.30)
     model = train_chain(engine, as_of_us, seed=seed) if train else read_model(engine)
     progress("scores", 0.55)
-    serving, catalog = make_serving(engine, profiles, model, as_of_us=as_of_us, seed=seed)
-    scored = plan_pairs(serving, as_of_us, visits_a_day(profiles, engine.settings.plan))
+    serving, catalog, pairs = make_serving(engine, profiles, model, as_of_us=as_of_us, seed=seed)
+    visits = visits_a_day(profiles, engine.settings.plan)
+    scored = plan_pairs(serving, pairs, scores_of(serving, pairs), visits)
     return Prepared(serving, catalog, model, scored)
 
 
@@ -268,8 +272,8 @@ def _products(engine: Engine, at_us: int) -> pa.Table:
 
 def make_serving(
     engine: Engine, profiles: pa.Table, model: ChainModel | None, *, as_of_us: int, seed: int
-) -> tuple[Serving, Catalog]:
-    """Return everything a shelf is made from, at free prices, and the catalog it is of."""
+) -> tuple[Serving, Catalog, AllPairs]:
+    """Return what a shelf is made from, at free prices; its catalog; every pair it may show."""
     from jinqiao.propensity import Scorer
 
     catalog = engine.catalog(as_of_us)
@@ -316,9 +320,9 @@ def make_serving(
         feature_as_of_us=as_of_us,
         chances=Scorer(model, profiles, products) if model else None,
     )
-    clicks = average_click(serving, as_of_us)
-    serving = replace(serving, worths=Worths.published(clicks))
-    return _with_popularity(serving, as_of_us), catalog
+    pairs = all_pairs(serving, as_of_us)
+    serving = replace(serving, worths=Worths.published(average_click(serving, pairs)))
+    return _with_popularity(serving, pairs), catalog, pairs
 
 
 def catalog_version(catalog: Catalog) -> str:
@@ -342,11 +346,9 @@ def _free(n: int, p: int) -> PriceTables:
     return PriceTables(np.zeros(n, np.int32), nothing, nothing.copy(), nothing.copy())
 
 
-def _with_popularity(serving: Serving, as_of_us: int) -> Serving:
+def _with_popularity(serving: Serving, pairs: AllPairs) -> Serving:
     """Return the serving with every product's mean value and chances over those it may go to."""
-    from jinqiao.flow.plan import scored_pairs
-
-    product, scores = scored_pairs(serving, as_of_us)
+    product, scores = pairs.product, scores_of(serving, pairs)
     p = serving.n_products
     count = np.maximum(np.bincount(product, minlength=p), 1)
     value = np.bincount(product, scores.value_minor, minlength=p) / count

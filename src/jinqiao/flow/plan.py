@@ -26,8 +26,8 @@ from jinqiao.shelf.scoring import Scores, candidates, score
 from jinqiao.shelf.serving import CLASSES
 
 __all__ = [
-    "PlanPairs", "Planned", "average_click", "plan_pairs", "plan_version", "scored_pairs",
-    "solve_plan", "visits_a_day",
+    "AllPairs", "PlanPairs", "Planned", "all_pairs", "average_click", "plan_pairs",
+    "plan_version", "scores_of", "solve_plan", "visits_a_day",
 ]  # fmt: skip
 
 _KAPPA_DAYS = 14.0
@@ -109,40 +109,59 @@ def _everyone(serving: Serving, at_us: int) -> Requests:
     )
 
 
-def average_click(serving: Serving, at_us: int) -> NDArray[np.float64]:
-    """Return the mean chance of a click of each class over what everyone may see, (G,)."""
-    product, scores = scored_pairs(serving, at_us)
-    return class_average(scores.chances[:, 0], serving.class_code[product], len(CLASSES))
+@dataclass(frozen=True, eq=False)
+class AllPairs:
+    """Every pair that may be shown, at one typical moment: (m,) rows, their chances (m, 4)."""
+
+    asked: Requests
+    start: NDArray[np.int64]
+    customer: NDArray[np.int64]
+    product: NDArray[np.int32]
+    chances: NDArray[np.float32]
 
 
-def scored_pairs(serving: Serving, at_us: int) -> tuple[NDArray[np.int32], Scores]:
-    """Return the product and the scores of every pair that may be shown, (m,) each."""
-    found, asked = _found(serving, at_us)
-    return found.product, score(serving, asked, found.request, found.product)
-
-
-def _found(serving: Serving, at_us: int) -> tuple[Any, Requests]:
+def all_pairs(serving: Serving, at_us: int) -> AllPairs:
+    """Return every pair that may be shown with its chances; the one large scoring of a plan."""
     asked = _everyone(serving, at_us + DAY_US // 2)  # local evening of a plan begun at midnight
-    return candidates(serving, asked, None, None), asked
-
-
-def plan_pairs(serving: Serving, at_us: int, visits_a_day: NDArray[np.float64]) -> PlanPairs:
-    """Return every allowed pair of a serving with its value, use and cost of one day's showing."""
-    found, asked = _found(serving, at_us)
-    top = score(serving, asked, found.request, found.product)
-    share = _examination(serving, asked, (found.request, found.product))
+    found = candidates(serving, asked, None, None)
     customer, product = found.request, found.product
+    chances = serving.base_chances[product]
+    if serving.chances is not None and len(product):
+        rows, top = customer.astype(np.int32), np.ones(len(asked), np.int8)
+        chances = serving.chances(rows, product, asked, rows, top)
+    return AllPairs(asked, found.start, customer, product, chances)
+
+
+def average_click(serving: Serving, pairs: AllPairs) -> NDArray[np.float64]:
+    """Return the mean chance of a click of each class over what everyone may see, (G,)."""
+    return class_average(pairs.chances[:, 0], serving.class_code[pairs.product], len(CLASSES))
+
+
+def scores_of(serving: Serving, pairs: AllPairs) -> Scores:
+    """Return value and price of every pair by the code that serves, with chances known already."""
+    known = replace(serving, chances=lambda *_: pairs.chances)
+    return score(known, pairs.asked, pairs.customer, pairs.product)
+
+
+def plan_pairs(
+    serving: Serving, pairs: AllPairs, scores: Scores, visits_a_day: NDArray[np.float64]
+) -> PlanPairs:
+    """Return every allowed pair of a serving with its value, use and cost of one day's showing."""
+    share = _examination(serving, pairs.asked, (pairs.customer, pairs.product))
+    customer, product = pairs.customer, pairs.product
     factor = visits_a_day[customer] * share
     payout, stage = serving.payout_minor[product], serving.paid_stage[product]
     rule = serving.settings
-    own = pair_value(top.chances, top.worth_minor, 0.0, stage, rule.refusal_harm_minor, rule.beta)
-    pairs = match.Pairs(
-        found.start, product.astype(np.int32), top.value_minor * factor,
-        use=expected_applications(top.chances) * factor,
-        cost=expected_payout(top.chances, payout, stage) * factor,
-        approval=top.chances[:, 2].astype(np.float64),
+    own = pair_value(
+        scores.chances, scores.worth_minor, 0.0, stage, rule.refusal_harm_minor, rule.beta
+    )
+    found = match.Pairs(
+        pairs.start, product.astype(np.int32), scores.value_minor * factor,
+        use=expected_applications(scores.chances) * factor,
+        cost=expected_payout(scores.chances, payout, stage) * factor,
+        approval=scores.chances[:, 2].astype(np.float64),
     )  # fmt: skip
-    return PlanPairs(pairs, own * factor, visits_a_day, share)
+    return PlanPairs(found, own * factor, visits_a_day, share)
 
 
 def _examination(

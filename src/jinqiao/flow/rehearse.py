@@ -31,7 +31,7 @@ __all__ = ["Rehearsal", "SimulatedClock", "open_market"]
 
 _TICKS = 12
 _LOG_TICKS = 4
-_BLOCKS_AT_ONCE = 10
+_BLOCKS_AT_ONCE = 20
 REBUILD_DAYS = 7
 """Profiles and models are made anew so often; the plan every day."""
 
@@ -84,10 +84,12 @@ class Rehearsal:
         market, engine = self.market, self.engine
         begin, name = self.day_us(0), f"{blocks[0]}-{blocks[-1]}"
         attributes = pa.concat_tables([market.attributes(b) for b in blocks])
+        attributes = _not_before(attributes, self.clock())
         intake.receive_table(
             engine, "attributes", attributes, source="market", batch_id=f"attributes-{name}"
         )
         history = pa.concat_tables([market.transactions(b, None, begin) for b in blocks])
+        history = _not_before(history, self.clock())
         intake.receive_table(
             engine, "transactions", history, source="market", batch_id=f"history-{name}"
         )
@@ -125,7 +127,7 @@ class Rehearsal:
         self._week_in(day)
         at = self.day_us(day)
         profiles = daily.build_profiles(self.engine, at)
-        serving, catalog = daily.make_serving(
+        serving, catalog, _ = daily.make_serving(
             self.engine, profiles, None, as_of_us=at, seed=self.seed
         )
         return Live(self.engine, serving, catalog)
@@ -288,6 +290,14 @@ def _write_files(engine: Engine, market: Market) -> None:
     for stem, record in market.institution_files().items():
         path = engine.workspace.institutions / f"{stem}.yaml"
         path.write_text(catalogs.write_text(record), encoding="utf-8")
+
+
+def _not_before(table: pa.Table, at_us: int) -> pa.Table:
+    """Return rows as a platform that begins now receives them: the past arrives at once."""
+    now = pa.scalar(at_us, pa.int64()).cast(pa.timestamp("us"))
+    arrived = pc.max_element_wise(table["received_at"], now)
+    place = table.schema.get_field_index("received_at")
+    return table.set_column(place, table.schema.field("received_at"), arrived)
 
 
 def _ticks(sessions: pa.Table, begin_us: int, ticks: int) -> Iterator[tuple[int, pa.Table]]:
