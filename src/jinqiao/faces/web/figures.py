@@ -53,8 +53,10 @@ def figure_of(w: Wording, view: OfferCard | ProductPage) -> Figure:
         return _yield(w, kind, (amount, term), found.cost_minor, found.annual_bps, currency)
     label = w.t("page_figure_premium" if kind == "insurance" else "page_figure_fee", term=term)
     if kind == "insurance":
-        return Figure(label, total, w.t("page_example_premium", amount=amount, term=term,
-                                        cost=total))  # fmt: skip
+        if cost.amount_minor <= found.total_minor:  # the amount is the premium itself
+            return Figure(label, total, w.t("page_example_premium_only", term=term, cost=total))
+        cover = w.t("page_example_premium", amount=amount, term=term, cost=total)
+        return Figure(label, total, cover)
     free = found.cost_minor == 0
     text = w.t("page_example_free") if free else w.t("page_example_fee", term=term, cost=total)
     return Figure(label, total, text)

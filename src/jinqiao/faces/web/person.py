@@ -53,7 +53,7 @@ def applications(visit: Visit) -> Response:
 def data(visit: Visit) -> Response:
     """Return what this customer agreed to, and what is known of them."""
     customer_id = visit.customer("consent.read")
-    found = pages.data_page(visit.engine, customer_id, visit.language)
+    found = pages.data_page(visit.live, customer_id, visit.language)
     said = visit.query.get("said", "")
     notice = said if said in ("granted", "withdrawn") else ""
     return page(visit, "data.html", data=found, notice=notice)

@@ -32,6 +32,7 @@ _FORM_BYTES = 16_384
 _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", shelf.show),
     ("GET", "/shelf", shelf.show),
+    ("GET", "/all", shelf.everything),
     ("GET", "/products/{product_id}", shelf.product),
     ("POST", "/go", shelf.go),
     ("GET", "/leaving/{click_id}", shelf.leaving),

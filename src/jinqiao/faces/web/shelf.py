@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from jinqiao.faces.web.visit import Visit
 
-__all__ = ["go", "leaving", "piece", "product", "show", "topics", "why", "why_not"]
+__all__ = ["everything", "go", "leaving", "piece", "product", "show", "topics", "why", "why_not"]
 
 
 def show(visit: Visit) -> Response:
@@ -22,6 +22,13 @@ def show(visit: Visit) -> Response:
     need = visit.query.get("need", "")
     found = pages.shelf_page(visit.live, visit.customer_id, visit.context(), need)
     return page(visit, "shelf.html", shelf=found)
+
+
+def everything(visit: Visit) -> Response:
+    """Return every product on sale, in order of institutions: a list, not a recommendation."""
+    need = visit.query.get("need", "")
+    need = need if need in pages.NEEDS else ""
+    return page(visit, "all.html", need=need, entries=pages.all_products(visit.live, need))
 
 
 def product(visit: Visit) -> Response:

@@ -64,6 +64,17 @@ class Wording:
         sign = _SIGNS.get(currency)
         return f"{minus}{sign}{text}" if sign else f"{minus}{text} {currency}"
 
+    def exact(self, amount_minor: int, currency: str = "CNY") -> str:
+        """Return an amount with all its decimals, so that a column lines up.
+
+        >>> Wording("en", "UTC").exact(25_000)
+        '¥250.00'
+        """
+        digits = CURRENCIES.get(currency, 2)
+        text = f"{abs(Decimal(amount_minor).scaleb(-digits)):,.{digits}f}"
+        minus, sign = "−" if amount_minor < 0 else "", _SIGNS.get(currency)
+        return f"{minus}{sign}{text}" if sign else f"{minus}{text} {currency}"
+
     def plain(self, amount_minor: int, currency: str = "CNY") -> str:
         """Return an amount as a form takes it: digits and a point.
 
@@ -83,6 +94,10 @@ class Wording:
         if unit == "ratio" and not float(number).is_integer():
             return self.share(number)
         return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.2f}"
+
+    def whole(self, number: float) -> bool:
+        """Return whether a number counts things."""
+        return float(number).is_integer()
 
     def dimension(self, label: str) -> str:
         """Return the name of one part of a breakdown."""

@@ -11,7 +11,7 @@ from jinqiao.flow.pages.mine import (
     application_views,
     data_page,
 )
-from jinqiao.flow.pages.operator import OperatorPage, issue_desk, open_desk, operator_page
+from jinqiao.flow.pages.report import OperatorPage, issue_desk, open_desk, operator_page
 from jinqiao.flow.pages.products import (
     Clause,
     Example,
@@ -22,7 +22,15 @@ from jinqiao.flow.pages.products import (
     origin_of,
     product_page,
 )
-from jinqiao.flow.pages.shelves import NEEDS, OfferCard, ShelfPage, need_of, shelf_page
+from jinqiao.flow.pages.shelves import (
+    NEEDS,
+    Listed,
+    OfferCard,
+    ShelfPage,
+    all_products,
+    need_of,
+    shelf_page,
+)
 from jinqiao.flow.pages.topics import one_piece, topics
 from jinqiao.flow.pages.why import OfferWhy, WhyPage, why_not, why_page
 
@@ -34,12 +42,14 @@ __all__ = [
     "DataPage",
     "Example",
     "Leaving",
+    "Listed",
     "OfferCard",
     "OfferWhy",
     "OperatorPage",
     "ProductPage",
     "ShelfPage",
     "WhyPage",
+    "all_products",
     "application_views",
     "data_page",
     "go",

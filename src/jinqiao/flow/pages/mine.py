@@ -14,6 +14,7 @@ from jinqiao.errors import NotFound
 
 if TYPE_CHECKING:
     from jinqiao.catalog import CostTable
+    from jinqiao.flow.live import Live
     from jinqiao.flow.wiring import Engine
     from jinqiao.profile import Shown
     from jinqiao.store.base import Tx
@@ -95,18 +96,20 @@ def _ahead(one: Application, click: Click) -> tuple[Stage, ...]:
     return tuple(stage for stage in _ORDER[last + 1 :] if stage in of_class and stage not in skip)
 
 
-def data_page(engine: Engine, customer_id: str, language: str) -> DataPage:
-    """Return what a customer agreed to and what is known of them, in a language."""
+def data_page(live: Live, customer_id: str, language: str) -> DataPage:
+    """Return what a customer agreed to and what shelves know of them, in a language."""
     from jinqiao import profile
-    from jinqiao.flow.people import customer_profile
+    from jinqiao.domain.time import from_us
+    from jinqiao.flow.pages.products import profile_of
 
-    row = customer_profile(engine, customer_id)
+    engine = live.engine
+    row = profile_of(live, customer_id) or {}
     shown = profile.values(
         row, language, features=engine.dictionary, currency=engine.settings.marketplace.currency
     )
     return DataPage(
         customer_id, _consents(engine, customer_id), tuple(one for one in shown if one.known),
-        _as_of(engine) if row else None,
+        from_us(live.serving.feature_as_of_us) if row else None,
     )  # fmt: skip
 
 
@@ -138,10 +141,3 @@ def _published(kept: dict[str, dict[str, Any]], version: str | None) -> ConsentT
     if row is None:
         return None
     return ConsentText(row["version"], Purpose(row["purpose"]), row["zh"], row["en"])
-
-
-def _as_of(engine: Engine) -> datetime | None:
-    from jinqiao.domain.time import from_us
-
-    moments = engine.lake.feature_as_ofs(engine.dictionary.version)
-    return from_us(moments[-1]) if moments else None

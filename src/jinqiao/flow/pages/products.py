@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clause", "Example", "Leaving", "ProductPage", "go", "leaving", "origin_of", "product_page",
+    "profile_of",
 ]  # fmt: skip
 
 _PIECES = 3
@@ -103,7 +104,7 @@ def product_page(
 
     product, house = _on_sale(live, product_id)
     cost, example = _example(product, amount, term)
-    row = _profile(live, customer_id)
+    row = profile_of(live, customer_id)
     steps = _steps(live, customer_id, context, product_id)
     known = customer_id is not None and row is not None
     offered = trace_id if _shown(live, trace_id, product_id, customer_id) else ""
@@ -180,7 +181,7 @@ def _may_apply(customer_id: str | None, steps: dict[str, Decision]) -> Decision:
     return Decision(True, "quota")
 
 
-def _profile(live: Live, customer_id: str | None) -> dict[str, Any] | None:
+def profile_of(live: Live, customer_id: str | None) -> dict[str, Any] | None:
     """Return the profile a shelf would read: none without a standing consent."""
     if customer_id is None or live.consent_version(customer_id) is None:
         return None

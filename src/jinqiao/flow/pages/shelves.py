@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from jinqiao.flow.live import Live
     from jinqiao.shelf import Requests, Serving
 
-__all__ = ["NEEDS", "OfferCard", "ShelfPage", "asked_again", "need_of", "shelf_page"]
+__all__ = [
+    "NEEDS", "Listed", "OfferCard", "ShelfPage", "all_products", "asked_again", "need_of",
+    "shelf_page",
+]  # fmt: skip
 
 NEEDS: Mapping[str, frozenset[ProductClass]] = MappingProxyType(
     {
@@ -45,6 +48,16 @@ class OfferCard:
     """One offer with what it costs in full for the product's own example."""
 
     offer: Offer
+    product: Product
+    institution: Institution
+    cost: CostTable
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One product of the list of everything: nobody's recommendation."""
+
+    kind: str
     product: Product
     institution: Institution
     cost: CostTable
@@ -87,6 +100,29 @@ def shelf_page(live: Live, customer_id: str | None, context: Context, need: str 
     classes = [card.product.product_class for card in cards]
     pieces = content.rank(approved_pieces(live.engine), classes, count=_PIECES)
     return ShelfPage(shelf, need, cards, pieces, unknown(live, customer_id, requests))
+
+
+def all_products(live: Live, need: str = "") -> tuple[Listed, ...]:
+    """Return every product on sale now, by class and institution; "" is every need."""
+    from jinqiao import catalog
+
+    now = live.engine.clock()
+    with live.engine.records.reading() as tx:
+        off = catalog.stopped(tx)
+    shown = catalog.schedule_mask(live.catalog, now, channel="web").tolist()
+    order = list(ProductClass)
+    found = [
+        Listed(product.product_class.value, product, house, catalog.cost_table(product))
+        for (house, product), good in zip(_pairs(live), shown, strict=True)
+        if good
+        and product.product_id not in off
+        and (not need or product.product_class in NEEDS[need])
+    ]
+    return tuple(sorted(found, key=lambda one: order.index(one.product.product_class)))
+
+
+def _pairs(live: Live) -> list[tuple[Institution, Product]]:
+    return [(i, p) for i in live.catalog.institutions for p in i.products]
 
 
 def unknown(live: Live, customer_id: str | None, requests: Requests) -> Reason | None:

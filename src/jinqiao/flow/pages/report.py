@@ -95,6 +95,10 @@ def open_desk(engine: Engine, cookie: str) -> Principal:
     return Principal(Role(row["role"]), scopes=frozenset(row["scopes"]), key_id=key_id)
 
 
+def _mark(engine: Engine, body: str) -> str:
+    return hmac.digest(engine.keyring.derived("desk"), body.encode(), "sha256").hex()
+
+
 def operator_page(engine: Engine, language: str, *, window_days: int = 28) -> OperatorPage:
     """Return the three families of indicators, their plots, and the plan with its prices."""
     from jinqiao.flow.desk import plan_report
@@ -149,8 +153,7 @@ def _plots(
     found = insight.daily(engine.lake, as_of_us=engine.clock(), window_days=days)
     columns = ("visits", "impressions", "clicks", "applications")
     names = {one: render(f"page_report_{one}", language) for one in columns}
-    totals = {one: float(sum(found[one].to_pylist())) for one in columns[1:]}
-    steps = [insight.Bar(names[one], total, f"{total:,.0f}") for one, total in totals.items()]
+    steps = [insight.Bar(name, x, f"{x:,.0f}") for name, x in _funnel(metrics, language)]
     epoch = date(1970, 1, 1)
     labels = [(epoch + timedelta(days=day)).isoformat() for day in found["day"].to_pylist()]
     lines = {names[one]: found[one].to_pylist() for one in columns if one != "impressions"}
@@ -166,6 +169,23 @@ def _plots(
         ]
         plots.append(insight.svg_bars(render("page_report_by_class", language), bars))
     return tuple(plots)
+
+
+def _funnel(metrics: tuple[Metric, ...], language: str) -> list[tuple[str, float]]:
+    """Return clicks and what became of them: one cohort, so that no step exceeds the one before."""
+    from jinqiao.domain.messages import render
+
+    known = {m.name: m for m in metrics}
+    first = known["click_to_application"]
+    counts = (
+        first.denominator, first.numerator, known["application_to_approval"].numerator,
+        known["approval_to_activation"].numerator,
+    )  # fmt: skip
+    names = ("clicks", "applications", "approvals", "activations")
+    return [
+        (render(f"page_report_{name}", language), float(count or 0))
+        for name, count in zip(names, counts, strict=True)
+    ]
 
 
 def _class_name(label: str, language: str) -> str:
