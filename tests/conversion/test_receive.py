@@ -223,7 +223,7 @@ def test_a_rejected_report_is_fixed_and_replayed(records: MemoryRecords) -> None
 
 
 def test_limit_moves_follow_what_stands(records: MemoryRecords) -> None:
-    """A refusal voids what will not come; a retraction voids what was posted; amounts restate."""
+    """A refusal voids what will not come; what is retracted is held again; amounts restate."""
     click = record(records, [click_out()])[0]
     with records.transaction() as tx:
         receive(tx, journey(click, CHAIN[:1]))
@@ -234,7 +234,7 @@ def test_limit_moves_follow_what_stands(records: MemoryRecords) -> None:
             for name in ("approval", "activation", "disbursement", "repayment", "default")
         ]
         undone = report(click, "u", Stage.APPROVAL, REVERSED, corrects="no", days=3)
-        assert receive(tx, [undone]).moves == ()
+        assert [move.verb for move in receive(tx, [undone]).moves] == ["hold"] * 5
         paid = receive(tx, [report(click, "d", Stage.DISBURSEMENT, days=4, amount=5)])
         assert [move.verb for move in paid.moves] == ["post"] * 3
         better = report(click, "d2", Stage.DISBURSEMENT, days=4, amount=6, corrects="d")
@@ -242,7 +242,7 @@ def test_limit_moves_follow_what_stands(records: MemoryRecords) -> None:
         gone = report(click, "d3", Stage.DISBURSEMENT, REVERSED, corrects="d2", sequence=9)
         moves = receive(tx, [gone]).moves
         assert {(m.verb, m.stage.value) for m in moves} == {
-            ("void", "approval"), ("void", "activation"), ("void", "disbursement"),
+            ("hold", "approval"), ("hold", "activation"), ("hold", "disbursement"),
         }  # fmt: skip
 
 

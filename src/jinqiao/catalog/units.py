@@ -98,19 +98,21 @@ def void(tx: Tx, click_id: str, now_us: int, stage: Stage | None = None) -> None
 
 
 def move(tx: Tx, moves: Sequence[LimitMove], now_us: int) -> None:
-    """Post and void many units in the order given, in one transaction.
+    """Post, void and hold again many units in the order given, in one transaction.
 
     Clicks without units (products without limits) are passed over.
     """
     book = Book(tx, (one.click_id for one in moves))
     book.read_counters_of_units()
     for one in moves:
-        if one.verb not in ("post", "void"):
-            raise InputError(f"a unit is posted or voided, not {one.verb!r}", field="verb")
+        if one.verb not in ("post", "void", "hold"):
+            raise InputError(f"a unit is posted, voided or held, not {one.verb!r}", field="verb")
         place = ORDER[one.stage.value]
         for unit in book.units.get(one.click_id, []):
             if one.verb == "void":
                 _void(book, unit, place, now_us)
+            elif one.verb == "hold":
+                _hold_again(book, unit, place, now_us)
             elif ORDER[unit["stage"]] <= place:
                 _report(book, unit, one, now_us)
             else:
@@ -265,6 +267,16 @@ def _post(book: Book, unit: Unit, wanted: int, now_us: int) -> None:
 def _void(book: Book, unit: Unit, place: int, now_us: int) -> None:
     if ORDER[unit["stage"]] >= place and unit["state"] in (RESERVED, POSTED):
         book.change(unit, now_us, state=VOID, posted=0, over=0)
+
+
+def _hold_again(book: Book, unit: Unit, place: int, now_us: int) -> None:
+    """Hold a unit as before its report, which never happened; void where its place was taken."""
+    if ORDER[unit["stage"]] != place or unit["state"] not in (POSTED, VOID):
+        return
+    state = RESERVED if book.free(unit) >= unit["held"] else VOID
+    if unit["expires_at"] <= now_us:
+        state = EXPIRED
+    book.change(unit, now_us, state=state, posted=0, over=0)
 
 
 def _hold_longer(book: Book, unit: Unit, now_us: int) -> None:

@@ -1,4 +1,5 @@
-"""What a changed application means for reserved units: post what stands, void what never will."""
+"""What a changed application means for reserved units: post what stands, void what never will,
+hold again what was never said."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ __all__ = ["moves"]
 def moves(before: Application, after: Application) -> Iterator[LimitMove]:
     """Yield one move a stage whose unit must change, stages in order.
 
-    A stage that stands now is posted; one that stood and does not, or lies at or past a refusal or
-    reversal, is voided. An amount that was restated is posted again with the new amount.
+    A stage that stands now is posted; one at or past a refusal or reversal is voided; one whose
+    report, or whose end, was retracted is held again: nobody has said anything of it. An amount
+    that was restated is posted again with the new amount.
     """
     stood = {stage: (at, amount) for stage, at, amount in before.reached}
     stands = {stage: (at, amount) for stage, at, amount in after.reached}
@@ -28,9 +30,12 @@ def moves(before: Application, after: Application) -> Iterator[LimitMove]:
             at, amount = stands[stage]
             if stage not in stood or stood[stage][1] != amount:
                 yield LimitMove(after.click_id, stage, "post", at, amount)
-        elif stage in stood or (stage in closed and stage not in was_closed):
-            at = closed.get(stage) or stood[stage][0]
-            yield LimitMove(after.click_id, stage, "void", at)
+        elif stage in closed:
+            if stage in stood or stage not in was_closed:
+                yield LimitMove(after.click_id, stage, "void", closed[stage])
+        elif stage in stood or stage in was_closed:
+            at = stood[stage][0] if stage in stood else was_closed[stage]
+            yield LimitMove(after.click_id, stage, "hold", at)
 
 
 def _closed(application: Application) -> dict[Stage, datetime]:

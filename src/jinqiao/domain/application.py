@@ -94,7 +94,8 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class LimitMove:
-    """What a changed application means for a reserved unit: ``verb`` is post or void."""
+    """What a changed application means for a reserved unit: ``verb`` is post, void or hold (again:
+    what was reported of it was retracted)."""
 
     click_id: ClickId
     stage: Stage
