@@ -48,7 +48,7 @@ def _version(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="jinqiao")
 
 
 if __name__ == "__main__":

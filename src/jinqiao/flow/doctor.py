@@ -19,6 +19,7 @@ __all__ = ["Finding", "examine"]
 OK, WARNING, FAULT = "ok", "warning", "fault"
 _LEAST_FREE = 1 << 30
 _OLD_S = 36 * 3600
+_LEAST_PYTHON = (3, 11, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,11 @@ def examine(root: Path | None, opened: Callable[[], Engine]) -> tuple[Finding, .
 
 
 def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding("python", FAULT, version, "install Python 3.11 or newer")
-    return Finding("python", OK, version)
+    version = sys.version_info[:3]
+    said = ".".join(map(str, version))
+    if version < _LEAST_PYTHON:
+        return Finding("python", FAULT, said, "install Python 3.11 or newer")
+    return Finding("python", OK, said)
 
 
 def _packages() -> Finding:

@@ -91,7 +91,9 @@ class Service:
         return self._live
 
     def start(self) -> None:
-        """Begin to look after what is served."""
+        """Begin to look after what is served, and make one shelf so that the next is quick."""
+        if self._live is not None:
+            warm_up(self._live)
         pause = self.engine.settings.serve.stop_check_seconds
         for name, work, wait in (("watch", self.watch, pause), ("keep", self.keep, FLUSH_S)):
             thread = threading.Thread(
@@ -152,6 +154,7 @@ class Service:
         if version is None or version == self._version:
             return False
         fresh = open_live(self.engine)
+        warm_up(fresh)
         old, self._live, self._version = self._live, fresh, version
         self._pieces = None
         if old is not None:
@@ -232,6 +235,13 @@ class Service:
         kinds = [catalog.product(offer.product_id) for offer in shelf.offers]
         classes: list[ProductClass] = [kind.product_class for kind in kinds if kind]
         return content.rank(self._pieces, classes)
+
+    def offer_facts(self, product_id: str) -> dict[str, Any]:
+        """Return what is said of a product on a shelf: names, class, cost of its example."""
+        live = self.live
+        if self._facts_of is not live:
+            self._facts, self._facts_of = offer_facts(live), live
+        return self._facts[product_id]
 
     def why(self, customer_id: str | None, asked: Asked, product_id: str) -> tuple[Decision, ...]:
         """Return why a product is or is not on a customer's shelf now, step by step."""
@@ -330,6 +340,17 @@ class Service:
 
 
 _CLICKED = ("trace_id", "position", "product_id", "product_version", "customer_id")
+
+
+def warm_up(live: Live) -> None:
+    """Make one shelf of nobody's and one of the first profile's; neither is shown or logged."""
+    from jinqiao.shelf import Requests
+
+    context = Asked().context(live.engine.clock())
+    live.rank(Requests.one(context), log=False)
+    if live.serving.profiles.num_rows:
+        first = Requests.one(context, customer=0, customer_id="warm", consent_version="warm")
+        live.rank(first, log=False)
 
 
 def offer_facts(live: Live) -> dict[str, dict[str, Any]]:
