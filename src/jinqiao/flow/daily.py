@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from jinqiao.settlement import Settled
 
 __all__ = [
-    "Day", "Prepared", "build_profiles", "close", "daily", "drain_outcomes", "make_serving",
+    "Day", "Prepared", "build_profiles", "close", "daily", "drain_outcomes", "expire_holds", "make_serving",
     "prepare", "publish", "read_model", "replan", "train_chain", "with_plan",
 ]  # fmt: skip
 
@@ -399,15 +399,23 @@ def publish(engine: Engine, serving: Serving, planned: Planned, model: ChainMode
     return engine.snapshots.publish(serving.versions.snapshot, write, check)
 
 
+def expire_holds(engine: Engine, now_us: int) -> int:
+    """Free the units of click-outs whose hold has passed without a report; return how many."""
+    from jinqiao import conversion
+
+    with engine.writing() as tx:
+        conversion.expire(tx, now_us=now_us)
+        return catalogs.expire(tx, now_us)
+
+
 def close(engine: Engine, as_of_us: int) -> Settled:
     """Expire holds that have passed and settle every application that changed."""
     from jinqiao import conversion, settlement
 
     here = engine.settings.marketplace.zone
     zones = {i.institution_id: i.zone for i in engine.catalog(as_of_us).institutions}
+    expire_holds(engine, as_of_us)
     with engine.writing(durable=True) as tx:
-        conversion.expire(tx, now_us=as_of_us)
-        catalogs.expire(tx, as_of_us)
         changed = conversion.unsettled(tx)
 
         def terms(product_id: str, version: int) -> settlement.PayoutTerms:

@@ -194,6 +194,7 @@ class Rehearsal:
         arrived = self.life.reports(self.clock())
         if arrived.num_rows:
             receive_reports(self.engine, arrived)
+        daily.expire_holds(self.engine, self.clock())
 
     def _serve(self, live: Live, sessions: pa.Table, consents: dict[str, str], policy: str) -> None:
         shelves = live.rank(live.requests(sessions, self.customers, consents), policy=policy)
