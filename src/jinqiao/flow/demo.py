@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jinqiao.domain.shelf import Context, Shelf
-from jinqiao.domain.time import DAY_US, from_us
+from jinqiao.domain.time import from_us
 from jinqiao.errors import InputError
 from jinqiao.flow.wiring import Engine, Progress, nothing_to_say, open_engine
 from jinqiao.flow.workspace import SETTINGS_FILE, init_workspace
@@ -208,13 +208,16 @@ def _some_users(played: Rehearsal) -> tuple[str, ...]:
 
 
 def demo_clock(root: Path) -> Callable[[], int] | None:
-    """Return the clock of a demo's workspace: its market's last instant, running on from there."""
+    """Return the clock of a demo's workspace: its market's last instant, running on from there.
+
+    It runs from when that instant was written down, so that a server and a command agree.
+    """
     path = (root / MARKER).with_suffix(".clock")
     if not path.is_file() or not (root / SETTINGS_FILE).is_file():
         return None
-    last, opened = int(path.read_text()), time.time_ns() // 1000
+    last, written = int(path.read_text()), path.stat().st_mtime_ns // 1000
 
     def clock() -> int:
-        return last + (time.time_ns() // 1000 - opened) % (3650 * DAY_US)
+        return last + max(time.time_ns() // 1000 - written, 0)
 
     return clock
