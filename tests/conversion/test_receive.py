@@ -295,6 +295,23 @@ def test_a_silent_click_expires_and_may_still_wake(any_records: Records) -> None
         assert conversion.application(tx, click.application_id).state == "application"
 
 
+def test_silence_is_no_word_on_the_click_and_yields_to_any_report(records: MemoryRecords) -> None:
+    """In the lake a click stands after its hold; its missing application only until one is told."""
+    click = record(records, [click_out()])[0]
+    stands = []
+    with records.transaction() as tx:
+        for step in range(2):
+            conversion.expire(tx, now_us=T0_US + 3 * DAY_US)
+            batch = conversion.drain(tx)
+            assert batch is not None
+            rows = sorted(batch.rows.to_pylist(), key=lambda r: (r["sequence"], r["outcome_id"]))
+            stands.append({row["stage"]: row["polarity"] for row in rows})
+            if step == 0:
+                receive(tx, [report(click, "r1", Stage.APPLICATION, days=1)])
+    assert stands[0] == {"click": "reached", "application": "expired"}
+    assert stands[1] == {"click": "reached", "application": "reached"}
+
+
 def test_pages_show_each_application_once_newest_first(any_records: Records) -> None:
     """Following the cursor visits a customer's clicks in order, ties included."""
     outs = [replace(click_out(n), clicked_us=T0_US + n // 3) for n in range(11)]

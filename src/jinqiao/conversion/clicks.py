@@ -45,9 +45,7 @@ def record_clicks(tx: Tx, outs: Sequence[ClickOut], *, key: bytes) -> list[Click
             fresh[place] = _row(sign_click(key, out), out)
     if fresh:
         tx.insert("clicks", list(fresh.values()))
-        put(
-            tx, [_outcome(row, Polarity.REACHED.value) for row in fresh.values() if row["reserved"]]
-        )
+        put(tx, [_outcome(row) for row in fresh.values() if row["reserved"]])
     rows = {**recorded, **fresh}
     return [click_of_row(rows[out.trace_id, out.position]) for out in outs]
 
@@ -74,7 +72,7 @@ def mark_left(tx: Tx, click_ids: Sequence[str]) -> None:
     tx.update("clicks", {"click_id": ids}, {"reserved": True})
     taken_back = {"click_id": ids, "stage": Stage.CLICK.value, "sent_at": WITHDRAWN}
     tx.update("outcome_outbox", taken_back, {"sent_at": None})
-    put(tx, [_outcome(row, Polarity.REACHED.value) for row in found])
+    put(tx, [_outcome(row) for row in found])
 
 
 def click(tx: Tx, click_id: str) -> Click:
@@ -88,7 +86,8 @@ def click(tx: Tx, click_id: str) -> Click:
 def expire(tx: Tx, *, now_us: int, limit: int = 10_000) -> tuple[ClickId, ...]:
     """Return the clicks whose hold has passed without one report, marking each once.
 
-    Each puts one outcome of polarity ``expired``. A report that comes later still counts.
+    Each puts one outcome of polarity ``expired`` at the stage that did not come, an application. It
+    stands only while nobody reports that stage: a report that comes later counts in its place.
     """
     due = tx.find(
         "clicks",
@@ -102,7 +101,7 @@ def expire(tx: Tx, *, now_us: int, limit: int = 10_000) -> tuple[ClickId, ...]:
     silent = [row for row in due if row["click_id"] not in reported]
     if ids:
         tx.update("clicks", {"click_id": ids}, {"expired_at": now_us})
-    put(tx, [_outcome(row, "expired") for row in silent])
+    put(tx, [_expiry(row) for row in silent])
     return tuple(ClickId(row["click_id"]) for row in silent)
 
 
@@ -153,7 +152,15 @@ def _row(click_id: ClickId, out: ClickOut) -> dict[str, Any]:
     }
 
 
-def _outcome(row: Row, polarity: str) -> dict[str, Any]:
-    at = row["clicked_at"] if polarity == Polarity.REACHED else row["expires_at"]
+def _outcome(row: Row) -> dict[str, Any]:
+    at, polarity = row["clicked_at"], Polarity.REACHED.value
     name = outcome_id(at, polarity, row["click_id"], polarity)
     return outcome_row(row, name, Stage.CLICK.value, polarity, at, at)
+
+
+def _expiry(row: Row) -> dict[str, Any]:
+    """Return the outcome of a hold that passed in silence; any report has a higher sequence."""
+    at = row["expires_at"]
+    name = outcome_id(at, "expired", row["click_id"], "expired")
+    made = outcome_row(row, name, Stage.APPLICATION.value, "expired", at, at)
+    return {**made, "sequence": -1}

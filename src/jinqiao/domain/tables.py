@@ -163,12 +163,12 @@ OUTCOMES = TableSchema(
         Column("product_id", "string"),
         Column("institution_id", "string"),
         Column("stage", "string"),  # domain.Stage
-        Column("polarity", "string"),  # domain.Polarity, or expired
+        Column("polarity", "string"),  # domain.Polarity, or expired (no application in the hold)
         _OCCURRED,
         _RECEIVED,
         Column("amount_minor", "int64", "minor", nullable=True),
         Column("corrects", "string", nullable=True),
-        Column("sequence", "int32"),
+        Column("sequence", "int32"),  # the highest stands; -1 of expired: any report is above it
     ),
     key=("outcome_id",),
 )

@@ -115,18 +115,15 @@ def _records(engine: Engine, names: dict[str, str]) -> State:
             ),
             "applications": sorted(
                 ([trace[a.application_id], a.state, a.reached, a.refused_stage, a.refused_at,
-                  a.reversals, stored.get(a.application_id, {}).get("unsettled")]
+                  a.reversals, bool(stored.get(a.application_id, {}).get("unsettled"))]
                  for a in folded), key=repr,
             ),
             "limits": sorted(
-                [row["limit_id"], row["period_key"], row["reserved"], row["posted"], row["over"]]
+                [row["limit_id"], row["period_key"], row["posted"], row["over"]]
                 for row in tx.find("limit_counters")
             ),
-            "units": sorted(
-                [clicks[row["click_id"]]["trace_id"], row["limit_id"], row["state"], row["posted"],
-                 row["over"]]
-                for row in tx.find("limit_units")
-            ),
+            "units": _units(tx, clicks, {a.click_id for a in folded if a.state in _SILENT}),
+            "held but not counted": _miscounted(tx),
             "transfers": sorted(transfers, key=repr),
             "net": net(transfers),
             "journal sum": settlement.journal_sum(tx),
@@ -135,6 +132,33 @@ def _records(engine: Engine, names: dict[str, str]) -> State:
                            for house in houses for month in MONTHS],
             "refused": _refused(tx),
         }  # fmt: skip
+
+
+_SILENT = ("click", "expired")
+
+
+def _units(tx: Any, clicks: dict[str, Any], silent: set[str]) -> list[Any]:
+    """Return what became of every unit but those of an application all retracted.
+
+    Of such an application any order ends in nothing posted; but who had once reported it holds its
+    later units for the days of an open application.
+    """
+    said = {row["click_id"] for row in tx.find("reports")}
+    return sorted(
+        [clicks[row["click_id"]]["trace_id"], row["limit_id"], row["state"], row["posted"],
+         row["over"]]
+        for row in tx.find("limit_units") if row["click_id"] not in said & silent
+    )  # fmt: skip
+
+
+def _miscounted(tx: Any) -> list[Any]:
+    """Return the limits whose counter is not the sum of their units: none, ever."""
+    sums: dict[tuple[str, str], int] = {}
+    for row in tx.find("limit_units", {"state": "reserved"}):
+        key = (row["limit_id"], row["period_key"])
+        sums[key] = sums.get(key, 0) + row["held"]
+    found = {(r["limit_id"], r["period_key"]): r["reserved"] for r in tx.find("limit_counters")}
+    return sorted([*key] for key, held in found.items() if held != sums.get(key, 0))
 
 
 def _consent(tx: Any, names: dict[str, str]) -> list[Any]:
