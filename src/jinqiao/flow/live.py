@@ -270,6 +270,9 @@ class Live:
             catalogs.Reservation(c.click_id, c.product_id, out.clicked_us, out.branch_id, None)
             for c, out in zip(recorded, outs, strict=True)
         ]
+        off = catalogs.stopped(tx)
+        if off != self.catalog.stopped:  # stopped or resumed since the shelf was made
+            self.catalog = replace(self.catalog, stopped=off)
         decisions = catalogs.reserve_many(tx, self.catalog, fresh)
         gone = [c.click_id for c, d in zip(recorded, decisions, strict=True) if not d.allowed]
         if gone:
