@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
@@ -33,7 +32,7 @@ def status_of(error: Exception) -> int:
 def fault_page(visit: Visit, error: Exception) -> Response:
     """Return the page of an error with its trace id, which is in the log too."""
     status = status_of(error)
-    trace = f"err_{secrets.token_hex(8)}"
+    trace = visit.trace_id
     code = error.code if isinstance(error, JinqiaoError) else type(error).__name__
     if status >= 500:
         _LOG.error("%s %s %s", trace, visit.path, code, exc_info=error)
@@ -50,6 +49,4 @@ def fault_page(visit: Visit, error: Exception) -> Response:
 
 def _problem(status: int, trace: str) -> Response:
     body = {"type": "about:blank", "status": status, "title": "Not Found", "trace_id": trace}
-    return Response(
-        json.dumps(body), status_code=status, media_type="application/problem+json"
-    )
+    return Response(json.dumps(body), status_code=status, media_type="application/problem+json")

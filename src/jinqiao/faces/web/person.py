@@ -67,9 +67,7 @@ def consent(visit: Visit) -> Response:
         raise InputError("no such choice", field="purpose")
     granted = action == "grant"
     version = visit.form.get("version", "") if granted else ""
-    say_consent(
-        visit.engine, customer_id, Purpose(asked), granted=granted, text_version=version
-    )
+    say_consent(visit.engine, customer_id, Purpose(asked), granted=granted, text_version=version)
     said = "granted" if granted else "withdrawn"
     return RedirectResponse(f"/data?said={said}", status_code=303)
 

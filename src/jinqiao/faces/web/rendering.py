@@ -64,9 +64,10 @@ def page(visit: Visit, template: str, *, status: int = 200, **values: Any) -> Re
 
 def _switch(visit: Visit) -> str:
     """Return the address of this page in the other language."""
+    path = "/shelf" if visit.path == "/go" else visit.path
     kept = [(k, v) for k, v in visit.query.multi_items() if k not in ("lang", "token")]
     other = "en" if visit.language == "zh" else "zh"
-    return f"{visit.path}?{urlencode([*kept, ('lang', other)])}"
+    return f"{path}?{urlencode([*kept, ('lang', other)])}"
 
 
 def _drawn(svg: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mount", "web_app"]
 
+_LOG = logging.getLogger("jinqiao.pages")
 Handler = Callable[[Visit], Response]
 _FORM_BYTES = 16_384
 
@@ -77,9 +79,7 @@ def web_app(state: State, *, limits: RateLimits | None = None) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: missed})
 
 
-def _endpoint(
-    handler: Handler, state: State, buckets: RateLimits
-) -> Callable[[Request], object]:
+def _endpoint(handler: Handler, state: State, buckets: RateLimits) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
         form = await _form(request) if request.method == "POST" else {}
         return await run_in_threadpool(_answer, handler, request, state, form, buckets)
@@ -102,7 +102,10 @@ async def _form(request: Request) -> Mapping[str, str]:
 def _answer(
     handler: Handler, request: Request, state: State, form: Mapping[str, str], buckets: RateLimits
 ) -> Response:
-    visit = visit_of(request, state)
+    try:
+        visit = visit_of(request, state)
+    except Exception:
+        return _speechless(request)
     visit.form = form
     try:
         address = request.client.host if request.client else ""
@@ -121,6 +124,13 @@ def _answer(
 def _fault(request: Request, state: State, error: Exception) -> Response:
     visit = visit_of(request, state)
     return _finished(fault_page(visit, error), visit)
+
+
+def _speechless(request: Request) -> Response:
+    """Return the bare answer where even who asks cannot be looked up."""
+    _LOG.exception("no visit: %s", request.url.path)
+    answer = PlainTextResponse("Unavailable. 暂时无法使用。", status_code=503)
+    return secured(answer, https=request.url.scheme == "https")
 
 
 def _finished(response: Response, visit: Visit) -> Response:

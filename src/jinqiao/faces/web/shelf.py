@@ -88,5 +88,3 @@ def piece(visit: Visit) -> Response:
     kind = found.product_class
     need = next((name for name, classes in pages.NEEDS.items() if kind in classes), "")
     return page(visit, "piece.html", piece=found, need=need)
-
-

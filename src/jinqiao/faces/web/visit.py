@@ -59,6 +59,7 @@ class Visit:
     form: Mapping[str, str] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     session_ended: bool = False
+    trace_id: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     form_hosts: tuple[str, ...] = ()
 
@@ -127,7 +128,7 @@ def visit_of(request: Request, state: State) -> Visit:
     found = Visit(
         state, request.url.path, request.query_params, request.headers, language, principal,
         customer_id, key, keyed_id("web", key), request.url.scheme == "https",
-        session_ended=ended,
+        session_ended=ended, trace_id=_trace(request),
     )  # fmt: skip
     if fresh:
         found.cookies[VISIT] = (visit, None)
@@ -136,6 +137,12 @@ def visit_of(request: Request, state: State) -> Visit:
     if ended:
         found.cookies[SESSION] = ("", 0)
     return found
+
+
+def _trace(request: Request) -> str:
+    """Return the id this request is logged under."""
+    given = request.scope.get("state", {}).get("trace_id")
+    return str(given) if given else f"req_{secrets.token_hex(12)}"
 
 
 def _who(request: Request, state: State, session: str) -> tuple[Principal, str | None]:

@@ -11,7 +11,6 @@ from jinqiao.flow.pages.mine import (
     application_views,
     data_page,
 )
-from jinqiao.flow.pages.report import OperatorPage, issue_desk, open_desk, operator_page
 from jinqiao.flow.pages.products import (
     Clause,
     Example,
@@ -22,6 +21,7 @@ from jinqiao.flow.pages.products import (
     origin_of,
     product_page,
 )
+from jinqiao.flow.pages.report import OperatorPage, issue_desk, open_desk, operator_page
 from jinqiao.flow.pages.shelves import (
     NEEDS,
     Listed,

@@ -108,9 +108,7 @@ def product_page(
     steps = _steps(live, customer_id, context, product_id)
     known = customer_id is not None and row is not None
     offered = trace_id if _shown(live, trace_id, product_id, customer_id) else ""
-    pieces = content.rank(
-        approved_pieces(live.engine), [product.product_class], count=_PIECES
-    )
+    pieces = content.rank(approved_pieces(live.engine), [product.product_class], count=_PIECES)
     return ProductPage(
         product, house, dict(live.catalog.versions).get(house.institution_id, 1), cost, example,
         _clauses(live, product, row), steps.get("suitability") if known else None, steps["quota"],

@@ -13,7 +13,11 @@ def topics(engine: Engine) -> tuple[Material, ...]:
     """Return every approved piece, by class and topic; general ones first."""
     from jinqiao.flow.pieces import approved_pieces
 
-    return tuple(sorted(approved_pieces(engine), key=lambda p: (p.product_class or "", p.topic, p.content_id)))
+    return tuple(
+        sorted(
+            approved_pieces(engine), key=lambda p: (p.product_class or "", p.topic, p.content_id)
+        )
+    )
 
 
 def one_piece(engine: Engine, content_id: str) -> Material:
