@@ -12,7 +12,7 @@ import typer
 from jinqiao.flow.demo import demo_clock
 from jinqiao.flow.wiring import Engine, open_engine, system_clock
 
-__all__ = ["Lived", "commands"]
+__all__ = ["Lived", "Quiet", "commands"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,13 @@ def _below(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         return
     for name, one in inner.items():
         yield from _below(one, (*path, name))
+
+
+class Quiet(list[dict[str, Any]]):
+    """A logger that keeps what it is told and prints nothing."""
+
+    def info(self, event: str, **told: Any) -> None:
+        """Keep one line."""
+        self.append({"event": event, **told})
+
+    error = warning = info

@@ -68,7 +68,8 @@ def build(
     made.state.service = service
     made.state.limits = limits or RateLimits(burst=200, per_second=50.0)
     made.state.metrics = Metrics()
-    made.state.log = log or logger_of(service.engine.settings.serve.log_level)
+    level = service.engine.settings.serve.log_level
+    made.state.log = logger_of(level) if log is None else log
     service.log = _background(made.state.log)
     for part in (api_customer, api_partner, api_operator):
         made.include_router(part.routes)

@@ -7,10 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "ApplicationPage", "BatchAnswer", "ClickAnswer", "ClickAsked", "ConsentAnswer", "ConsentAsked",
-    "ConsentState", "CostTable", "DecisionStory", "Erased", "Health", "Pagination", "Problem",
-    "ProductAnswer", "Ready", "ReportPage", "ReportsAnswer", "ReportsAsked", "SessionAnswer",
-    "SessionAsked", "ShelfAnswer", "StatementAnswer", "TokenAnswer", "WhyAnswer",
+    "ApplicationAnswer", "ApplicationPage", "BatchAnswer", "ClickAnswer", "ClickAsked",
+    "ConsentAnswer", "ConsentAsked", "ConsentState", "ConsentsAnswer", "CostTable",
+    "DecisionStory", "Erased", "Fee", "Health", "InstalmentRow", "LimitState", "LimitsAnswer",
+    "MetricAnswer", "OfferAnswer", "OfferStory", "PieceAnswer", "Problem", "ProductAnswer",
+    "Ready", "ReasonBoth", "ReasonText", "RejectedReport", "ReportAsked", "ReportPage",
+    "ReportsAnswer", "ReportsAsked", "Reversal", "RowFault", "SessionAnswer", "SessionAsked",
+    "ShelfAnswer", "StageReached", "StatementAnswer", "StatementLine", "StepAnswer", "StepBoth",
+    "TokenAnswer", "VersionsAnswer", "WhyAnswer",
 ]  # fmt: skip
 
 Language = Literal["zh", "en"]
@@ -268,6 +272,28 @@ class ReportsAnswer(BaseModel):
     rejected: list[RejectedReport]
 
 
+class LimitState(BaseModel):
+    """One limit in its present period; ``left`` = limit less posted and reserved, 0 at least."""
+
+    limit_id: str
+    scope: str
+    institution_id: str
+    product_id: str | None
+    branch_id: str | None
+    measure: str
+    stage: str
+    period: str
+    period_key: str
+    limit: int
+    posted: int
+    reserved: int
+    left: int
+
+
+class LimitsAnswer(BaseModel):
+    limits: list[LimitState]
+
+
 class StatementLine(BaseModel):
     application_id: str
     product_id: str
@@ -392,8 +418,3 @@ class Ready(BaseModel):
     snapshot: str
     age_s: int | None
     checked_s: float
-
-
-class Pagination(BaseModel):
-    cursor: str | None = None
-    limit: int = 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.responses import PlainTextResponse
 
 from jinqiao.errors import Unavailable
 from jinqiao.faces import api_bodies as bodies
@@ -103,7 +104,10 @@ def readyz(
     )
 
 
-@routes.get("/metrics", tags=["health"])
+@routes.get(
+    "/metrics", tags=["health"], response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
 def metrics(
     request: Request, principal: Annotated[Principal, Depends(Asks("metrics.read"))]
 ) -> Response:

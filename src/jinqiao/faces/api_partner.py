@@ -197,7 +197,7 @@ def applications(
     return answered(page)
 
 
-@routes.get("/v1/limits", tags=["limits"])
+@routes.get("/v1/limits", responses={200: {"model": bodies.LimitsAnswer}}, tags=["limits"])
 def limits(
     request: Request,
     principal: Annotated[Principal, Depends(Asks("limit.read"))],
@@ -213,7 +213,10 @@ def limits(
 
 @routes.get(
     "/v1/statements/{institution_id}/{month}",
-    responses={200: {"model": bodies.StatementAnswer}}, tags=["statements"],
+    responses={200: {
+        "model": bodies.StatementAnswer, "content": {"text/csv": {"schema": {"type": "string"}}},
+    }},
+    tags=["statements"],
 )  # fmt: skip
 def statement(
     request: Request,
