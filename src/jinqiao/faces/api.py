@@ -23,7 +23,7 @@ from jinqiao.faces.status import problem
 from jinqiao.flow.access import RateLimits
 from jinqiao.flow.serve import Service
 
-__all__ = ["app", "build"]
+__all__ = ["app", "build", "documented"]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {"schema": {
@@ -60,29 +60,41 @@ def build(
         finally:
             await run_in_threadpool(service.stop)
 
-    made = FastAPI(
-        title="Jinqiao", version=__version__, lifespan=living, docs_url=None, redoc_url=None,
-        openapi_url="/openapi.json", responses=_PROBLEMS, redirect_slashes=False,
-        summary="A financial marketplace: shelf, click-outs, reports, statements.",
-    )  # fmt: skip
+    made = _bare(living)
     made.state.service = service
     made.state.limits = limits or RateLimits(burst=200, per_second=50.0)
     made.state.metrics = Metrics()
     level = service.engine.settings.serve.log_level
     made.state.log = logger_of(level) if log is None else log
     service.log = _background(made.state.log)
-    for part in (api_customer, api_partner, api_operator):
-        made.include_router(part.routes)
     made.add_exception_handler(JinqiaoError, _problem)
     made.add_exception_handler(RequestValidationError, _invalid)
     made.add_exception_handler(HTTPException, _http)
     made.add_exception_handler(Exception, _unexpected)
-    _document(made)
     made.add_api_route("/v1/{rest:path}", _nowhere, methods=["GET"], include_in_schema=False)
     if pages and find_spec("jinqiao.faces.web") and find_spec("jinqiao.faces.web.routes"):
         from jinqiao.faces.web import routes as web
 
         web.mount(made, service)
+    return made
+
+
+def documented() -> dict[str, Any]:
+    """Return the OpenAPI page of the API."""
+    page: dict[str, Any] = _bare(None).openapi()
+    return page
+
+
+def _bare(living: Any) -> FastAPI:
+    """Return the application's routes and page, with no service behind them yet."""
+    made = FastAPI(
+        title="Jinqiao", version=__version__, lifespan=living, docs_url=None, redoc_url=None,
+        openapi_url="/openapi.json", responses=_PROBLEMS, redirect_slashes=False,
+        summary="A financial marketplace: shelf, click-outs, reports, statements.",
+    )  # fmt: skip
+    for part in (api_customer, api_partner, api_operator):
+        made.include_router(part.routes)
+    _document(made)
     return made
 
 
