@@ -172,7 +172,7 @@ def test_applying_leads_to_the_institution_with_one_signed_id(
 
 def test_a_trace_of_somebody_else_is_not_used(enter: Enter, lived: Lived) -> None:
     """A product page opened with another customer's trace does not take it over."""
-    client, html, found = _first(enter, lived)
+    _, html, found = _first(enter, lived)
     other = enter(next(one for one in lived.consenting[::-1]))
     page = other.get(f"/products/{found[0]}", params={"trace": trace(html)}).text
     if 'name="trace"' in page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def application_views(
     from jinqiao import conversion, customer
 
     catalog = engine.catalog()
-    names = {i.institution_id: (i.name_zh, i.name_en) for i in catalog.institutions}
+    names = {str(i.institution_id): (i.name_zh, i.name_en) for i in catalog.institutions}
     with engine.records.reading() as tx:
         ids = customer.members(tx, customer_id)
         page = conversion.applications_of(tx, ids, cursor=cursor, limit=20)
@@ -75,11 +76,10 @@ def application_views(
 def _view(tx: Tx, one: Application, names: dict[str, tuple[str, str]]) -> ApplicationView:
     from jinqiao import catalog, conversion
 
-    try:
+    product: Product | None = None
+    with suppress(NotFound):
         product = catalog.product_version(tx, one.product_id, one.product_version)
-        cost = catalog.cost_table(product)
-    except NotFound:
-        product = cost = None
+    cost = catalog.cost_table(product) if product else None
     house = names.get(one.institution_id, (one.institution_id, one.institution_id))
     click = conversion.click(tx, one.click_id)
     return ApplicationView(one, click, product, house, cost, _ahead(one, click))
@@ -128,7 +128,7 @@ def _consents(engine: Engine, customer_id: str) -> tuple[ConsentView, ...]:
             continue
         row = choices[purpose.value]
         version = row["text_version"] if row["granted"] else None
-        text = texts.get(version) or _published(kept, version) or newest[purpose]
+        text = texts.get(version or "") or _published(kept, version) or newest[purpose]
         said = datetime.fromisoformat(row["said_at"]) if row["said_at"] else None
         found.append(
             ConsentView(purpose, row["granted"], text, newest[purpose], said, row["reason"])

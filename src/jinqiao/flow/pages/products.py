@@ -226,7 +226,6 @@ def _example(product: Product, amount: str, term: str) -> tuple[CostTable, Examp
     """Return the cost of what was asked, or of the product's own example and what is wrong."""
     from jinqiao import catalog
 
-    cost = product.cost
     fault = None
     amount_minor: int | None = None
     term_days: int | None = None

@@ -82,7 +82,7 @@ def why_page(live: Live, customer_id: str | None, trace_id: str) -> WhyPage:
     offers = []
     for story in told.offers:
         product = live.catalog.product(story.product_id)
-        house = product and live.catalog.institution(product.institution_id)
+        house = live.catalog.institution(product.institution_id) if product else None
         if product is not None and house is not None:
             offers.append(OfferWhy(product, house, story.steps, story.position, story.outcome))
     at = rows[0]["occurred_at"].replace(tzinfo=UTC)
@@ -92,7 +92,7 @@ def why_page(live: Live, customer_id: str | None, trace_id: str) -> WhyPage:
 def why_not(live: Live, customer_id: str | None, context: Context, product_id: str) -> OfferWhy:
     """Return why a product is or is not on this visitor's shelf now, step by step."""
     product = live.catalog.product(product_id)
-    house = product and live.catalog.institution(product.institution_id)
+    house = live.catalog.institution(product.institution_id) if product else None
     if product is None or house is None or product_id not in live.serving.product_ids:
         raise NotFound("no such product", record=product_id)
     return OfferWhy(product, house, live.explain(customer_id, context, product_id))
