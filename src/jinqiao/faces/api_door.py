@@ -7,7 +7,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -50,7 +50,7 @@ def logger_of(level: str = "info") -> Any:
     names = ("debug", "info", "warning", "error")
     shown = set(names[names.index(level) :])
 
-    def only(_: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    def only(_: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         if method not in shown:
             raise structlog.DropEvent
         return event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jinqiao.faces.command import Call, command, group
+from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import money
 
 __all__ = ["add"]
@@ -14,7 +14,8 @@ PRODUCT = typer.Argument(..., help="The product's id.")
 
 def add(app: typer.Typer) -> None:
     """Add the nouns of the catalog and of features."""
-    for noun, text, verbs in (
+    nouns(
+        app,
         ("catalog", "Institution files as immutable versions.",
          {"apply": apply, "history": history, "list": catalog_list}),
         ("product", "Products on sale.",
@@ -28,11 +29,7 @@ def add(app: typer.Typer) -> None:
          {"list": tag_list, "add": tag_add, "count": count}),
         ("audience", "Saved rules that pick whom to address.",
          {"list": audience_list, "add": audience_add, "count": count}),
-    ):  # fmt: skip
-        made = group(noun, text)
-        for name, work in verbs.items():
-            command(made, name)(work)
-        app.add_typer(made)
+    )  # fmt: skip
 
 
 def apply(

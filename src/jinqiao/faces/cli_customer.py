@@ -10,7 +10,7 @@ import typer
 
 from jinqiao.domain.consent import Purpose
 from jinqiao.errors import InputError, SchemaError
-from jinqiao.faces.command import Call, command, group
+from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import plain
 
 __all__ = ["add"]
@@ -21,7 +21,8 @@ PURPOSE = typer.Argument(..., help=f"One of {', '.join(Purpose)}.")
 
 def add(app: typer.Typer) -> None:
     """Add the nouns about customers and what they sent."""
-    for noun, text, verbs in (
+    nouns(
+        app,
         ("customer", "Customers: shown, exported, erased, merged.",
          {"show": show, "export": export, "erase": erase, "merge": merge, "unmerge": unmerge}),
         ("consent", "What a customer agreed to, in which words.",
@@ -30,11 +31,7 @@ def add(app: typer.Typer) -> None:
          {"list": rejects_list, "show": rejects_show, "replay": rejects_replay}),
         ("application", "Applications, folded from institutions' reports.",
          {"list": application_list, "show": application_show}),
-    ):  # fmt: skip
-        made = group(noun, text)
-        for name, work in verbs.items():
-            command(made, name)(work)
-        app.add_typer(made)
+    )  # fmt: skip
 
 
 def show(call: Call, customer: str = CUSTOMER) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jinqiao.faces.command import Call, command, group
+from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import Output, money
 
 if TYPE_CHECKING:
@@ -17,16 +17,13 @@ __all__ = ["add", "say_explanation"]
 
 def add(app: typer.Typer) -> None:
     """Add the nouns about decisions and how they were made."""
-    for noun, text, verbs in (
+    nouns(
+        app,
         ("decision", "Why a shelf was as it was.", {"explain": explain}),
         ("plan", "The published plan: certificate and prices of limits.",
          {"show": plan_show, "prices": prices}),
         ("model", "Trained chains and their cards.", {"show": model_show, "train": train}),
-    ):  # fmt: skip
-        made = group(noun, text)
-        for name, work in verbs.items():
-            command(made, name)(work)
-        app.add_typer(made)
+    )  # fmt: skip
 
 
 def explain(

@@ -90,18 +90,19 @@ def publish(
         day = daily.daily(engine, seed=seed, train=train, progress=progress)
         assert day.snapshot is not None
         report = day.planned.report()
+    plan = {k: v for k, v in report.items() if k not in ("limits", "notes")}
     made = {
         "snapshot": day.snapshot.name,
         "customers": day.customers,
         "products": day.serving.n_products,
         "model": day.serving.versions.model,
-        "plan": {k: v for k, v in report.items() if k not in ("limits", "notes")},
+        "plan": plan,
         "transfers": len(day.settled.transfers) if day.settled else 0,
         "notes": day.notes,
     }
 
     def say() -> None:
-        out, plan = call.out, made["plan"]
+        out = call.out
         out.say(f"{made['snapshot']}")
         out.say(
             out.both(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jinqiao.faces.command import Call, command, group
+from jinqiao.faces.command import Call, nouns
 
 __all__ = ["add"]
 
@@ -13,15 +13,12 @@ KEY = typer.Argument(..., help="The key's id (pk_, sk_, ik_ or whs_ …).")
 
 def add(app: typer.Typer) -> None:
     """Add the nouns about who may ask."""
-    for noun, text, verbs in (
+    nouns(
+        app,
         ("key", "API keys and webhook secrets.",
          {"create": create, "list": listed, "revoke": revoke, "rotate": rotate}),
         ("session", "Signed sign-in links of customers.", {"create": session}),
-    ):  # fmt: skip
-        made = group(noun, text)
-        for name, work in verbs.items():
-            command(made, name)(work)
-        app.add_typer(made)
+    )  # fmt: skip
 
 
 def create(
@@ -96,4 +93,4 @@ def session(
         "expires_in_s": made.expires_in_s,
         "link": f"http://{serve.host}:{serve.port}/enter?token={made.token}",
     }
-    call.out.value(row, lambda: call.out.say(row["link"]))
+    call.out.value(row, lambda: call.out.say(str(row["link"])))

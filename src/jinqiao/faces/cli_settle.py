@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from jinqiao.errors import InputError, JinqiaoError, Unavailable
-from jinqiao.faces.command import Call, command, group
+from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import money
 
 __all__ = ["add"]
@@ -20,17 +20,14 @@ VERSION = typer.Option(0, "--version", min=0, help="As it was issued under this 
 
 def add(app: typer.Typer) -> None:
     """Add the nouns about money owed and reports."""
-    for noun, text, verbs in (
+    nouns(
+        app,
         ("settlement", "The daily close and the journal.", {"close": close, "show": show}),
         ("statement", "What an institution owes for a month.",
          {"show": statement_show, "export": export, "issue": issue, "list": statement_list,
           "reconcile": reconcile}),
         ("postback", "Reports of institutions.", {"send": send}),
-    ):  # fmt: skip
-        made = group(noun, text)
-        for name, work in verbs.items():
-            command(made, name)(work)
-        app.add_typer(made)
+    )  # fmt: skip
 
 
 def close(call: Call) -> None:
@@ -110,8 +107,6 @@ def export(
     to: Path | None = typer.Option(None, "--to", help="Write to this file; else to stdout."),
 ) -> None:  # fmt: skip
     """Export a statement as CSV."""
-    import sys
-
     from jinqiao.flow.books import statement_of, statement_text
 
     with call.engine() as engine:
@@ -122,7 +117,7 @@ def export(
     row = {"statement_id": made.statement_id, "lines": len(made.lines), "file": to,
            "total_minor": made.total_minor, "currency": made.currency}  # fmt: skip
     if to is None:
-        call.out.value(row | {"csv": text}, lambda: sys.stdout.write(text) and None)
+        call.out.value(row | {"csv": text}, lambda: call.out.write(text))
         return
     to.write_text(text, encoding="utf-8", newline="")
     call.out.value(row, lambda: call.out.say(str(to)))

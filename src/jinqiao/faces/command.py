@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from jinqiao.faces.output import Output
 if TYPE_CHECKING:
     from jinqiao.flow.wiring import Engine
 
-__all__ = ["Call", "command", "group"]
+__all__ = ["Call", "command", "group", "nouns"]
 
 _COMMON = {
     "workspace": typer.Option(
@@ -72,6 +72,15 @@ def group(name: str, help_text: str) -> typer.Typer:
     )  # fmt: skip
 
 
+def nouns(app: typer.Typer, *listed: tuple[str, str, Mapping[str, Callable[..., Any]]]) -> None:
+    """Add nouns: each with its help and its verbs by name."""
+    for noun, text, verbs in listed:
+        made = group(noun, text)
+        for name, work in verbs.items():
+            command(made, name)(work)
+        app.add_typer(made)
+
+
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that makes a function a command; its first argument is the ``Call``.
 
@@ -95,7 +104,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Calla
         parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
         run.__signature__ = inspect.Signature(parameters + more)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in (*parameters, *more)}
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         app.command(name, help=inspect.getdoc(work))(run)
         return work
 

@@ -77,6 +77,10 @@ class Output:
             for line in lines:
                 sys.stdout.write(line + "\n")
 
+    def write(self, text: str) -> None:
+        """Print a text exactly as it is."""
+        sys.stdout.write(text)
+
     def note(self, line: str) -> None:
         """Print a remark to stderr, for people."""
         if self.people:

@@ -83,7 +83,7 @@ def _option(one: Any) -> str:
 
 def _default(one: Any) -> str:
     value = one.default
-    if value in (None, "", (), [], 0) and not one.is_flag or one.required:
+    if (value in (None, "", (), [], 0) and not one.is_flag) or one.required:
         return " Required." if one.required else ""
     if one.is_flag:
         return f" Default: {'yes' if value else 'no'}." if one.secondary_opts else ""

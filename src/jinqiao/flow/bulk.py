@@ -258,10 +258,10 @@ def _whole(value: Any, kind: str, field: str, record: str) -> int:
         number = int(value) if isinstance(value, str) else value
     except ValueError:
         number = None
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    if not whole or not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-        raise SchemaError("is no whole number", record=record or None, field=field)
-    return int(number)
+    most = 2 ** (bits - 1)
+    if isinstance(number, int) and not isinstance(number, bool) and -most <= number < most:
+        return number
+    raise SchemaError("is no whole number", record=record or None, field=field)
 
 
 def _table(rows: Sequence[Mapping[str, Any]], schema: TableSchema) -> pa.Table:

@@ -24,7 +24,8 @@ def report_facts(engine: Engine, as_of_us: int, window_days: int) -> Facts:
         products = catalog.product_table(catalog.load(tx, as_of_us), as_of_us)
         moved = tx.find("transfers", at_least=window, below={"posted_at": as_of_us + 1})
         mapped, consent = customer.customer_map(tx), customer.consent_state(tx, as_of_us)
-    paid, taken = [], []
+    paid: list[int] = []
+    taken: list[int] = []
     for row in moved:
         owed = row["debit_account"].startswith("institution:")
         (paid if owed else taken).append(int(row["amount_minor"]))
