@@ -103,6 +103,18 @@ def test_an_expired_session_is_nobody_and_says_so(shop: Service, pages: TestClie
     assert "Not personalised" in answer.text
 
 
+def test_a_session_may_be_narrower_than_a_customer(shop: Service, pages: TestClient) -> None:
+    """A session issued for the shelf alone opens the shelf and nothing else."""
+    engine = shop.engine
+    narrow = access.issue_session(
+        engine.keyring, "u00000001", now_us=engine.clock(), scopes=("shelf.read",)
+    )
+    pages.cookies.set("jinqiao_session", narrow.token)
+    assert pages.get("/shelf").status_code == 200
+    for address in (*PRIVATE, f"/why/{trace(pages.get('/shelf').text)}"):
+        assert pages.get(address).status_code == 403, address
+
+
 def test_signing_out_ends_it(enter: Enter, lived: Lived) -> None:
     """After the button, the customer's pages are closed on this device."""
     client = enter(lived.consenting[0])

@@ -19,6 +19,7 @@ __all__ = ["everything", "go", "leaving", "piece", "product", "show", "topics", 
 
 def show(visit: Visit) -> Response:
     """Return the financial supermarket."""
+    visit.allow("shelf.read")
     need = visit.query.get("need", "")
     found = pages.shelf_page(visit.live, visit.customer_id, visit.context(), need)
     return page(visit, "shelf.html", shelf=found)
@@ -66,12 +67,14 @@ def leaving(visit: Visit) -> Response:
 
 def why(visit: Visit) -> Response:
     """Return the reasons of a shelf this visitor was shown."""
+    visit.allow("decision.explain")
     found = pages.why_page(visit.live, visit.customer_id, visit.parts["trace_id"])
     return page(visit, "why.html", why=found)
 
 
 def why_not(visit: Visit) -> Response:
     """Return why a product is or is not on this visitor's shelf."""
+    visit.allow("decision.explain")
     product_id = visit.parts["product_id"]
     found = pages.why_not(visit.live, visit.customer_id, visit.context(), product_id)
     return page(visit, "whynot.html", why=found)

@@ -92,6 +92,11 @@ class Visit:
             raise Unauthenticated("this login has no customer", record=action)
         return self.customer_id
 
+    def allow(self, action: str) -> None:
+        """Raise Forbidden when a customer's session may not do this; a visitor's page is open."""
+        if self.customer_id is not None:
+            access.authorise(self.principal, action, self._own)
+
     @property
     def _own(self) -> access.Resource:
         return access.Resource(customer_id=self.customer_id)
