@@ -9,7 +9,18 @@ from typing import Any
 
 from jinqiao.domain.time import DAY_US, from_us
 
-__all__ = ["AS_OF_US", "DAYS", "KINDS", "MONTHS", "T0_US", "USERS", "Item", "mended", "stream"]
+__all__ = [
+    "AS_OF_US",
+    "DAYS",
+    "KINDS",
+    "MONTHS",
+    "PEOPLE",
+    "T0_US",
+    "USERS",
+    "Item",
+    "mended",
+    "stream",
+]
 
 Row = dict[str, Any]
 
@@ -27,6 +38,7 @@ KINDS = (
 LOGINS = tuple(f"u{number:02}" for number in range(34))
 DEVICES = tuple(f"anonymous:d{number}" for number in range(6))
 USERS = LOGINS + DEVICES
+PEOPLE = 18
 PRODUCTS = {
     "qinghe_card": ("qinghe_bank", "credit_card"),
     "qinghe_salary_loan": ("qinghe_bank", "loan"),
@@ -59,9 +71,19 @@ def mended(items: Sequence[Item]) -> list[Item]:
     return [item if item.right is None else replace(item, row=item.right) for item in items]
 
 
-def stream(seed: int, people: int = len(LOGINS)) -> list[Item]:
-    """Return the stream of the first ``people`` logins, in the order of arrival."""
-    chance = random.Random(seed)
+class _Chance(random.Random):
+    """A seeded generator that also knows how many rows are bad."""
+
+    faulty = 0.06
+
+
+def stream(seed: int, people: int = PEOPLE, faulty: float = 0.06) -> list[Item]:
+    """Return the stream of the first ``people`` logins, in the order of arrival.
+
+    ``faulty``: the share of rows with a fault, each with what it should have said.
+    """
+    chance = _Chance(seed)
+    chance.faulty = faulty
     logins = LOGINS[:people]
     items = [*_identifiers(), *_linked(), *_anonymous(chance)]
     for login in logins:
@@ -74,11 +96,11 @@ def stream(seed: int, people: int = len(LOGINS)) -> list[Item]:
     return sorted(items, key=lambda item: (item.at_us, KINDS.index(item.kind), item.key))
 
 
-def _when(chance: random.Random) -> int:
+def _when(chance: _Chance) -> int:
     return T0_US + chance.randrange(DAYS * DAY_US)
 
 
-def _arrived(chance: random.Random, occurred_us: int) -> int:
+def _arrived(chance: _Chance, occurred_us: int) -> int:
     """Return an arrival: mostly soon, sometimes days late."""
     late = chance.choice((1, 1, 1, 60, 9 * 24 * 60))
     return occurred_us + late * 60_000_000 + chance.randrange(1_000_000)
@@ -122,11 +144,11 @@ def _text(at_us: int) -> str:
     return from_us(at_us).isoformat()
 
 
-def _anonymous(chance: random.Random) -> list[Item]:
+def _anonymous(chance: _Chance) -> list[Item]:
     return [_visit(chance, f"{device}-{n}", device) for device in DEVICES for n in range(2)]
 
 
-def _messages(chance: random.Random, login: str) -> list[Item]:
+def _messages(chance: _Chance, login: str) -> list[Item]:
     """An identify, a few tracks; some of them bad."""
     items = []
     for n in range(4):
@@ -142,8 +164,8 @@ def _messages(chance: random.Random, login: str) -> list[Item]:
         else:
             product = chance.choice(list(PRODUCTS))
             row |= {"type": "track", "event": "product_viewed",
-                    "properties": {"product_id": product, "scene": "home", "note": "看", "name": "x",
-                                   "session_id": f"s-{login}-{n}"}}  # fmt: skip
+                    "properties": {"product_id": product, "scene": "home", "note": "看",
+                                   "name": "x", "session_id": f"s-{login}-{n}"}}  # fmt: skip
         bad: list[Row] = [
             {"type": "shout"}, {"timestamp": "never"}, {"userId": None}, {"traits": 7},
             {"properties": [1]}, {"messageId": ""}, {"userId": "anonymous:no"},
@@ -154,11 +176,11 @@ def _messages(chance: random.Random, login: str) -> list[Item]:
     return items
 
 
-def _visits(chance: random.Random, login: str) -> list[Item]:
+def _visits(chance: _Chance, login: str) -> list[Item]:
     return [_visit(chance, f"{login}-{n}", login) for n in range(4)]
 
 
-def _visit(chance: random.Random, name: str, user: str) -> Item:
+def _visit(chance: _Chance, name: str, user: str) -> Item:
     at = _when(chance)
     row = {
         "message_id": f"b-{name}",
@@ -187,7 +209,7 @@ def _visit(chance: random.Random, name: str, user: str) -> Item:
 _SPENT = ("groceries", "dining", "shopping", "transport", "card_repayment", "investment_out")
 
 
-def _ledger(chance: random.Random, login: str) -> list[Item]:
+def _ledger(chance: _Chance, login: str) -> list[Item]:
     """Salaries, rents and what is bought, with balances and memos; some rows bad."""
     items, balance = [], chance.randrange(100_000, 900_000)
     plan = [("salary", d) for d in (4, 35)] + [("rent", d) for d in (6, 37)]
@@ -222,7 +244,7 @@ def _ledger(chance: random.Random, login: str) -> list[Item]:
     return items
 
 
-def _facts(chance: random.Random, login: str) -> list[Item]:
+def _facts(chance: _Chance, login: str) -> list[Item]:
     items = []
     for n, name in enumerate(("risk_tolerance", "city_tier")):
         at = _when(chance)
@@ -244,7 +266,7 @@ def _facts(chance: random.Random, login: str) -> list[Item]:
     return items
 
 
-def _consents(chance: random.Random, login: str) -> list[Item]:
+def _consents(chance: _Chance, login: str) -> list[Item]:
     """A grant early on; some withdraw, some come again, some grants end."""
     said = [("grant", chance.randrange(3 * DAY_US))]
     if chance.random() < 0.3:
@@ -270,7 +292,7 @@ def _consents(chance: random.Random, login: str) -> list[Item]:
     return items
 
 
-def _business(chance: random.Random, login: str) -> list[Item]:
+def _business(chance: _Chance, login: str) -> list[Item]:
     """Offers that were shown, of which some are clicked, of which most are reported on."""
     items = []
     for n in range(3):
@@ -287,7 +309,7 @@ def _business(chance: random.Random, login: str) -> list[Item]:
     return items
 
 
-def _reports(chance: random.Random, click: Mapping[str, Any]) -> list[Item]:
+def _reports(chance: _Chance, click: Mapping[str, Any]) -> list[Item]:
     """One application's story: reached, refused, undone, restated, retracted; some bad reports."""
     house, product_class = PRODUCTS[click["product_id"]]
     stages = ["application", "approval", "activation"]
@@ -321,12 +343,12 @@ def _reports(chance: random.Random, click: Mapping[str, Any]) -> list[Item]:
         elif turn < 0.2 and amount:
             say(stage, 0.5 + day, amount_minor=amount // 2, currency="CNY", sequence=2,
                 corrects=said["report_id"])  # fmt: skip
-        elif turn < 0.3 and stage == "activation":
+        elif turn < 0.5 and stage == "activation":
             say(stage, 9 + day, "reversed")
     return [_report(chance, row) for row in made]
 
 
-def _report(chance: random.Random, row: Row) -> Item:
+def _report(chance: _Chance, row: Row) -> Item:
     bad: list[Row] = [
         {"click": None}, {"stage": "impression"}, {"stage": "wedding"}, {"polarity": "maybe"},
         {"institution_id": "tongda_payment"}, {"occurred_at": T0_US - 90 * DAY_US},
@@ -336,8 +358,8 @@ def _report(chance: random.Random, row: Row) -> Item:
     return _faulty(chance, Item("reports", row["report_id"], row["received_at"], row), bad)
 
 
-def _faulty(chance: random.Random, item: Item, bad: Sequence[Row]) -> Item:
+def _faulty(chance: _Chance, item: Item, bad: Sequence[Row]) -> Item:
     """Return an item, now and then with one of these faults."""
-    if chance.random() > 0.06:
+    if chance.random() >= chance.faulty:
         return item
     return replace(item, row=item.row | chance.choice(bad), right=item.row)

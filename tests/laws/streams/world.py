@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from jinqiao import customer
+from jinqiao import conversion, customer
 from jinqiao.domain import tables as schemas
 from jinqiao.domain.tables import TableSchema
-from jinqiao.domain.time import DAY_US
+from jinqiao.domain.time import DAY_US, from_us, to_us
 from jinqiao.engines.tables import arrow_schema
-from jinqiao.flow import daily, intake
+from jinqiao.flow import daily, intake, rejected
 from jinqiao.flow.live import Live, receive_reports
 from jinqiao.flow.settings import read_settings
 from jinqiao.flow.wiring import Engine, open_engine
@@ -127,6 +128,21 @@ class World:
                 self.places[batch_id, place] = item
             self._take(kind, batch_id, items)
 
+    def mend(self) -> dict[str, dict[str, int]]:
+        """Try everything that was refused once more, as it should have been."""
+        with self.engine.records.reading() as tx:
+            rows = tx.find("intake_rejects", {"status": ["open", "refused_again"]})
+            reports = conversion.rejects(tx)
+        right = {item.key: item.right for item in self.places.values() if item.kind == "reports"}
+        fixed: dict[str, Any] = {
+            row["reject_id"]: _told(self.places[row["batch_id"], row["row_number"]]) for row in rows
+        }
+        wanted = [right[row["report_id"]] or {} for row in reports]
+        for row, report in zip(reports, self.reports(wanted).to_pylist(), strict=True):
+            instants = {name: to_us(report[name].replace(tzinfo=UTC)) for name in _INSTANTS}
+            fixed[row["reject_id"]] = report | instants
+        return rejected.replay(self.engine, fixed)
+
     def _take(self, kind: str, batch_id: str, items: Sequence[Item]) -> None:
         engine, rows = self.engine, [item.row for item in items]
         if kind == "messages":
@@ -146,10 +162,12 @@ class World:
             self.live.log(self._decisions(rows))
             self.live.flush()
         elif kind == "clicks":
-            self.live.click_out_many([
-                {**row, "clicked_us": row["at"], "product_version": 1, "customer_id": who}
-                for row, who in zip(rows, self._customers(rows), strict=True)
-            ])
+            self.live.click_out_many(
+                [
+                    {**row, "clicked_us": row["at"], "product_version": 1, "customer_id": who}
+                    for row, who in zip(rows, self._customers(rows), strict=True)
+                ]
+            )
         else:
             self.counts.append((kind, receive_reports(engine, self.reports(rows))))
 
@@ -160,8 +178,8 @@ class World:
 
     def _decisions(self, rows: Sequence[dict[str, Any]]) -> pa.Table:
         given = [
-            {**_SHOWN, **row, "customer_id": who, "occurred_at": row["at"], "received_at": row["at"],
-             "session_id": f"v-{row['user_id']}-0"}
+            {**_SHOWN, **row, "customer_id": who, "occurred_at": row["at"],
+             "received_at": row["at"], "session_id": f"v-{row['user_id']}-0"}
             for row, who in zip(rows, self._customers(rows), strict=True)
         ]  # fmt: skip
         return arrow(schemas.DECISIONS, given)
@@ -172,6 +190,18 @@ class World:
             ids = {row["trace_id"]: row["click_id"] for row in tx.find("clicks")}
         given = [{**row, "click_id": ids.get(row["click"], "clk_nobody")} for row in rows]
         return arrow(schemas.REPORTS, given)
+
+
+_INSTANTS = ("occurred_at", "received_at")
+
+
+def _told(item: Item) -> dict[str, Any]:
+    """Return a mended row as an operator writes it: JSON, instants as text."""
+    row = dict(item.right or {})
+    for name in _INSTANTS:
+        if isinstance(row.get(name), int):
+            row[name] = from_us(row[name]).isoformat()
+    return row
 
 
 _SHOWN = {
@@ -202,7 +232,7 @@ def _consents(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 def tmpfs() -> str | None:
     """Return a folder in memory, when there is one: a kill loses nothing the kernel has."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @cache
