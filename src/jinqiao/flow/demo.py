@@ -30,6 +30,9 @@ MARKER = ".generated"
 
 _DAYS = 28
 _TAIL_DAYS = 120
+_SUBJECTS = 103
+"""Names the stream of subject ids: in a generated market they follow the seed, so it can be played
+again to the same shelves; in every other workspace they come from the system."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def run_demo(
     clock = SimulatedClock(market.start_us)
     workspace = init_workspace(_fresh(root), samples=False)
     (root / MARKER).write_text(f"{market.version} seed {seed}\n", encoding="utf-8")
-    with open_engine(workspace=workspace, clock=clock) as engine:
+    chance = np.random.default_rng([seed, _SUBJECTS])
+    with open_engine(workspace=workspace, clock=clock, chance=lambda: chance) as engine:
         played = open_market(engine, market, clock, seed=seed)
         played.arrive(_part(progress, "ledgers", 0.00, 0.08))
         played.log(_part(progress, "random log", 0.08, 0.16))

@@ -12,7 +12,6 @@ from jinqiao.errors import InputError
 from jinqiao.flow.wiring import Engine
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from jinqiao.events import Door, Received
@@ -44,15 +43,6 @@ def apply_catalog(
         )
 
 
-def _rng() -> np.random.Generator:
-    """Return a generator for subject ids: unguessable, so seeded by the system alone."""
-    import secrets
-
-    import numpy as np
-
-    return np.random.default_rng(secrets.randbits(128))
-
-
 def door(engine: Engine) -> Door:
     """Return where refused and accepted rows of this workspace go."""
     from jinqiao import customer
@@ -82,7 +72,7 @@ def subjects_of(engine: Engine, user_ids: pa.Array | Sequence[str]) -> pa.Array:
 
     def step(tx: Any) -> Any:
         return customer.resolve_owners(
-            tx, user_ids, now_us=engine.clock(), rng=_rng(), vault=engine.vault
+            tx, user_ids, now_us=engine.clock(), rng=engine.chance(), vault=engine.vault
         )
 
     return engine.write(step)
@@ -145,7 +135,7 @@ def link_identifiers(engine: Engine, links: Sequence[Any]) -> int:
         return 0
 
     def step(tx: Any) -> int:
-        return len(customer.link(tx, links, now_us=engine.clock(), rng=_rng(), vault=engine.vault))
+        return len(customer.link(tx, links, now_us=engine.clock(), rng=engine.chance(), vault=engine.vault))
 
     made = engine.write(step)
     assert isinstance(made, int)

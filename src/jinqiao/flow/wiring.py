@@ -21,13 +21,21 @@ from jinqiao.flow.workspace import Workspace, find_workspace
 from jinqiao.store.base import Lake, Records, SnapshotStore, Tx
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from jinqiao.customer import Vault
     from jinqiao.flow.access import Keyring
 
-__all__ = ["Clock", "Engine", "Progress", "nothing_to_say", "open_engine", "system_clock"]
+__all__ = [
+    "Chance", "Clock", "Engine", "Progress", "nothing_to_say", "open_engine", "system_chance",
+    "system_clock",
+]  # fmt: skip
 
 Clock = Callable[[], int]
 """Returns the present instant, microseconds since 1970 UTC."""
+
+Chance = Callable[[], "np.random.Generator"]
+"""Returns a generator that subject ids are drawn from."""
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of the whole that is done, 0 to 1."""
@@ -38,6 +46,15 @@ _RETRIES = 8
 def system_clock() -> int:
     """Return the machine's time, µs."""
     return time.time_ns() // 1000
+
+
+def system_chance() -> np.random.Generator:
+    """Return a generator for subject ids: unguessable, so seeded by the system alone."""
+    import secrets
+
+    import numpy as np
+
+    return np.random.default_rng(secrets.randbits(128))
 
 
 def nothing_to_say(step: str, share: float) -> None:
@@ -55,6 +72,7 @@ class Engine:
     snapshots: SnapshotStore
     keyring: Keyring
     clock: Clock = system_clock
+    chance: Chance = system_chance
     _catalogs: dict[int, Catalog] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -135,9 +153,15 @@ class Engine:
 
 
 def open_engine(
-    root: Path | None = None, *, clock: Clock = system_clock, workspace: Workspace | None = None
+    root: Path | None = None,
+    *,
+    clock: Clock = system_clock,
+    chance: Chance = system_chance,
+    workspace: Workspace | None = None,
 ) -> Engine:
     """Return the engine of a workspace (found as ``find_workspace`` says), migrated and ready.
+
+    A generated market hands down a ``chance`` of its own seed, so that it can be played again.
 
     Raises NotFound when there is no workspace, SchemaError for faulty settings, Unavailable when
     the records cannot be reached.
@@ -154,7 +178,7 @@ def open_engine(
     records.migrate()
     return Engine(
         workspace, settings, open_lake(workspace.lake), records,
-        open_snapshots(workspace.snapshots), Keyring.read(workspace.keys), clock,
+        open_snapshots(workspace.snapshots), Keyring.read(workspace.keys), clock, chance,
     )  # fmt: skip
 
 
