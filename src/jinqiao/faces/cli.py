@@ -12,6 +12,7 @@ from jinqiao.faces import (
     cli_import,
     cli_keys,
     cli_settle,
+    cli_shelf,
 )
 
 __all__ = ["app", "main"]
@@ -29,6 +30,7 @@ cli_first.add(app)
 cli_import.add(app)
 cli_catalog.add(app)
 cli_customer.add(app)
+cli_shelf.add(app)
 cli_decision.add(app)
 cli_settle.add(app)
 cli_keys.add(app)

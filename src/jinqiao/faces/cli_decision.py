@@ -19,11 +19,31 @@ def add(app: typer.Typer) -> None:
     """Add the nouns about decisions and how they were made."""
     nouns(
         app,
-        ("decision", "Why a shelf was as it was.", {"explain": explain}),
+        ("decision", "Why a shelf was as it was.", {"list": listed, "explain": explain}),
         ("plan", "The published plan: certificate and prices of limits.",
          {"show": plan_show, "prices": prices}),
         ("model", "Trained chains and their cards.", {"show": model_show, "train": train}),
     )  # fmt: skip
+
+
+def listed(
+    call: Call,
+    customer: str = typer.Option("", help="Of this customer."),
+    clicked: bool = typer.Option(False, help="Those that somebody left by alone."),
+    limit: int = typer.Option(20, min=1, max=1000, help="How many at once."),
+) -> None:
+    """List the newest shelves that were shown, with the trace id of each."""
+    from jinqiao.flow.explain import recent
+    from jinqiao.flow.people import find_customer_id
+
+    with call.engine() as engine:
+        found = find_customer_id(engine, customer) if customer else None
+        rows = recent(engine, customer_id=found, clicked=clicked, limit=limit)
+    columns = (
+        ("trace_id", "trace"), ("occurred_at", "at"), ("customer_id", "customer"),
+        ("channel", "channel"), ("scene", "scene"), ("offers", "offers"),
+    )  # fmt: skip
+    call.out.value({"decisions": rows}, lambda: call.out.table(rows, columns))
 
 
 def explain(

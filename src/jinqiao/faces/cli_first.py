@@ -153,7 +153,7 @@ def _serve(out: Output, engine: Engine, host: str, port: int) -> None:
     made = app(open_service(engine))
     out.value(
         {"url": f"http://{where}:{at}/"},
-        lambda: out.say(f"http://{where}:{at}/   API: http://{where}:{at}/docs"),
+        lambda: out.say(f"http://{where}:{at}/   API: http://{where}:{at}/openapi.json"),
     )
     sys.stdout.flush()
     uvicorn.run(
@@ -170,6 +170,9 @@ def demo(
     days: int = typer.Option(28, min=1, help="Days under the plan."),
     tail_days: int = typer.Option(120, min=0, help="Days of outcomes after them."),
     serve: bool = typer.Option(True, help="Serve the pages at the end."),
+    quick: bool = typer.Option(
+        False, "--quick", help="1,000 people, 7 days and 14 days of outcomes; nothing served."
+    ),
     host: str = typer.Option("", help="Where to listen; else serve.host."),
     port: int = typer.Option(0, min=0, max=65535, help="The port; else serve.port."),
 ) -> None:
@@ -178,6 +181,8 @@ def demo(
     from jinqiao.flow.wiring import open_engine
 
     out = call.out
+    if quick:
+        customers, days, tail_days, serve = 1_000, 7, 14, False
     with out.progress() as progress:
         made = run_demo(
             folder, seed=seed, customers=customers, days=days, tail_days=tail_days,
@@ -187,7 +192,7 @@ def demo(
     with open_engine(folder, clock=demo_clock(folder) or _no_clock) as engine:
         from jinqiao.flow.indicators import indicators_of, report_page
 
-        page = report_page(engine, indicators_of(engine), out.language)
+        page = "" if quick else report_page(engine, indicators_of(engine), out.language)
         figures = made.figures
         out.value(figures, lambda: _say_figures(out, figures, page))
         if serve:
@@ -229,7 +234,7 @@ def say_shelf(out: Output, shelf: Shelf) -> None:
 
 
 def _say_figures(out: Output, figures: dict[str, Any], page: str) -> None:
-    out.say("", page.rstrip("\n"), "")
+    out.say("", *([page.rstrip("\n"), ""] if page else []))
     out.say(
         out.both(
             f"计划获得神谕价值的 {figures['value_of_oracle_pct']:.2f}%；对照策略：",
@@ -239,6 +244,13 @@ def _say_figures(out: Output, figures: dict[str, Any], page: str) -> None:
     rows = [{"policy": k, "pct": v} for k, v in figures["baselines_pct"].items()]
     rows.append({"policy": "jinqiao", "pct": figures["value_of_oracle_pct"]})
     out.table(rows, [("policy", out.both("策略", "policy")), ("pct", "% ")])
+    lift = figures["value_of_oracle_pct"] / max(figures["baselines_pct"]["highest_payout"], 0.01)
+    out.say(
+        out.both(
+            f"是“给每个人展示佣金最高者”的 {lift:.2f} 倍。",
+            f"That is {lift:.2f} times the value of showing everyone the best payer.",
+        )
+    )
     out.say(
         out.both(
             f"超发 {figures['over_delivered_units']} 个名额；日记账合计 "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jinqiao.shelf import Requests
     from jinqiao.store.base import Tx
 
-__all__ = ["Explanation", "OfferStory", "explain", "logged_rows"]
+__all__ = ["Explanation", "OfferStory", "explain", "logged_rows", "recent"]
 
 _VERSIONS = ("snapshot_version", "model_version", "plan_version", "catalog_version")
 _CREDIT_SIDE = "operator:"
@@ -63,6 +63,26 @@ def logged_rows(engine: Engine, trace_id: str) -> list[dict[str, Any]]:
     if not rows:
         raise NotFound("no such decision", record=trace_id, fix="the trace id is on the shelf")
     return rows
+
+
+def recent(
+    engine: Engine, *, customer_id: str | None = None, clicked: bool = False, limit: int = 20
+) -> list[dict[str, Any]]:
+    """Return the newest shelves of the decision log: trace, instant, customer, place, offers.
+
+    ``clicked``: only shelves by which somebody left for an institution.
+    """
+    of = " where customer_id = $customer" if customer_id else ""
+    if clicked:
+        of += f" {'and' if of else 'where'} trace_id in (select trace_id from outcomes)"
+    given = {"customer": customer_id} if customer_id else {}
+    found = engine.lake.query(
+        "select trace_id, min(occurred_at) as occurred_at, min(customer_id) as customer_id,"
+        " min(channel) as channel, min(scene) as scene, count(*) as offers from decisions"
+        f"{of} group by trace_id order by occurred_at desc, trace_id limit {int(limit)}",
+        **given,
+    ).to_pylist()
+    return [{**row, "occurred_at": row["occurred_at"].isoformat() + "Z"} for row in found]
 
 
 def explain(

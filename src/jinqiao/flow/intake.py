@@ -135,7 +135,9 @@ def link_identifiers(engine: Engine, links: Sequence[Any]) -> int:
         return 0
 
     def step(tx: Any) -> int:
-        return len(customer.link(tx, links, now_us=engine.clock(), rng=engine.chance(), vault=engine.vault))
+        return len(
+            customer.link(tx, links, now_us=engine.clock(), rng=engine.chance(), vault=engine.vault)
+        )
 
     made = engine.write(step)
     assert isinstance(made, int)

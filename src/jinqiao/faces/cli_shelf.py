@@ -1,0 +1,75 @@
+"""shelf: made and clicked at the desk, as the pages and the API do it."""
+
+from __future__ import annotations
+
+import typer
+
+from jinqiao.faces.cli_first import say_shelf
+from jinqiao.faces.command import Call, command, group
+
+__all__ = ["add"]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the noun of shelves."""
+    noun = group("shelf", "Shelves made at the desk, to see and to test what customers get.")
+    for name, work in (("show", show), ("click", click)):
+        command(noun, name)(work)
+    app.add_typer(noun)
+
+
+def show(
+    call: Call,
+    customer: str = typer.Argument("", help="A login or customer id; nobody when left out."),
+    scene: str = typer.Option("home", help="Where the shelf stands."),
+    channel: str = typer.Option("web", help="The channel it is asked through."),
+) -> None:
+    """Make a customer's shelf as of now, with its reasons; the decision is logged."""
+    from jinqiao.faces.output import plain
+    from jinqiao.flow.people import find_customer_id
+    from jinqiao.flow.serve import Asked, open_service
+
+    with call.engine() as engine:
+        service = open_service(engine)
+        found = find_customer_id(engine, customer) if customer else None
+        made = service.shelf(found, Asked(channel=channel, scene=scene))
+        service.flush()
+    out = call.out
+    kind = out.both("个性化", "personalised") if made.personalised else out.both(
+        "未使用画像", "no profile was read"
+    )  # fmt: skip
+
+    def say() -> None:
+        out.say(f"{made.trace_id}  {kind}")
+        say_shelf(out, made)
+
+    out.value(plain(made), say)
+
+
+def click(
+    call: Call,
+    trace: str = typer.Argument(..., help="The shelf's trace id."),
+    position: int = typer.Argument(1, min=1, help="The offer's place on it."),
+) -> None:
+    """Leave for the institution as the page's button does: one unit of its limits is reserved."""
+    from jinqiao.domain.messages import sentence
+    from jinqiao.faces.output import plain
+    from jinqiao.flow.serve import open_service
+
+    with call.engine() as engine:
+        service = open_service(engine)
+        out = service.click_out(service.click_row(trace, position))
+    row = {
+        "click_id": out.click.click_id,
+        "application_id": out.click.application_id,
+        "product_id": out.click.product_id,
+        "allowed": out.decision.allowed,
+        "url": out.url or None,
+        "expires_at": out.click.expires_at,
+    }
+
+    def say() -> None:
+        call.out.pairs({name: plain(value) for name, value in row.items()})
+        call.out.say(*(sentence(why, call.out.language) for why in out.decision.reasons))
+
+    call.out.value(row, say)
