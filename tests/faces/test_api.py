@@ -251,6 +251,20 @@ def test_a_product_has_its_whole_cost_and_a_why(site: Site) -> None:
     assert site.ask("GET", "/v1/products/none").status_code == 404
 
 
+def test_a_product_that_was_not_shown_is_explained_too(site: Site) -> None:
+    """The story of a trace tells why a product of then was kept off the shelf."""
+    made = site.shelf()
+    shown = {offer["product_id"] for offer in made["offers"]}
+    other = next(n for n in site.service.live.serving.product_ids if n not in shown)
+    path = f"/v1/decisions/{made['trace_id']}"
+    story = site.ask("GET", path, "operator", params={"product_id": other}).json()
+    (offer,) = story["offers"]
+    assert (offer["product_id"], offer["position"]) == (other, 0)
+    assert not all(step["allowed"] for step in offer["steps"])
+    gone = site.ask("GET", path, "operator", params={"product_id": "none"})
+    assert gone.status_code == 404
+
+
 # -- click-outs -------------------------------------------------------------------------------
 
 

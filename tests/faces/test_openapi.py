@@ -55,8 +55,11 @@ def page(market: Lived) -> Iterator[Any]:
             customer=new_session(engine, market.consenting[5]).token,
         )
         limits = RateLimits(burst=10**6, per_second=1e6)
-        door = app(open_service(engine), limits=limits, log=Quiet(), pages=False)
+        service = open_service(engine)
+        door = app(service, limits=limits, log=Quiet(), pages=False)
+        service.start()
         yield schemathesis.openapi.from_asgi("/openapi.json", door)
+        service.stop()
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: str(part))

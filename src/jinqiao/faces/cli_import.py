@@ -85,12 +85,15 @@ def berka(
     folder: Path = typer.Argument(..., help="The folder of the .asc files or Parquet tables."),
     seed: int = typer.Option(1, help="The seed of folds and models."),
 ) -> None:
-    """Run the loop on real bank data: Berka's ledger to one customer's shelf."""
+    """Run the loop on real bank data: Berka's ledger to one customer's shelf.
+
+    In a workspace whose money is CZK, or in berka/ made in the one found, or here.
+    """
     import importlib
 
     bank = importlib.import_module("jinqiao.flow.banks.berka")
-    with call.engine() as engine, call.out.progress() as progress:
-        figures = bank.run(engine, folder, progress=progress, seed=seed)
+    with call.out.progress() as progress:
+        figures = bank.run(call.workspace, folder, progress=progress, seed=seed)
     _figures(call, figures)
 
 
@@ -109,7 +112,34 @@ def bank_marketing(
 
 
 def _figures(call: Call, figures: dict[str, Any]) -> None:
-    call.out.value(figures, lambda: call.out.pairs(figures))
+    """Print figures a line each, and a shelf where there is one."""
+    out = call.out
+
+    def say() -> None:
+        out.pairs(figures)
+        for name, value in figures.items():
+            if isinstance(value, list | tuple) and len(value) == 2:
+                out.say(f"{name}  {value[0]:.4f} – {value[1]:.4f}")
+        shelf = figures.get("shelf")
+        if shelf:
+            _say_shelf(call, shelf)
+
+    out.value(figures, say)
+
+
+def _say_shelf(call: Call, shelf: dict[str, Any]) -> None:
+    out = call.out
+    out.say("", f"{shelf['customer_id']}  ({shelf['as_of']})")
+    for offer in shelf["offers"]:
+        name = offer.get("name", offer["product_id"])
+        shown = name.get(out.language) if isinstance(name, dict) else name
+        out.say(f"  {offer['position']}. {shown}")
+        for reason in offer["reasons"]:
+            said = reason.get(out.language) if isinstance(reason, dict) else reason
+            out.say(f"     {said}")
+    note = shelf.get("note")
+    if note:
+        out.say(note[out.language])
 
 
 def _file(call: Call, file: Path, kind: str) -> int:
