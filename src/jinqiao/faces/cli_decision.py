@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,9 +11,10 @@ from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import Output, money
 
 if TYPE_CHECKING:
+    from jinqiao.domain.decision import Decision
     from jinqiao.flow.explain import Explanation
 
-__all__ = ["add", "say_explanation"]
+__all__ = ["add", "say_explanation", "say_steps"]
 
 
 def add(app: typer.Typer) -> None:
@@ -106,15 +108,23 @@ def say_explanation(out: Output, found: Explanation) -> None:
     out.say(*(f"  {sentence(note, language)}" for note in found.notes))
     for offer in found.offers:
         out.say("", f"{offer.position or '–'}. {offer.product_id}")
-        for step in offer.steps:
-            name = render(f"explain_step_{step.step}", language)
-            mark = "✓" if step.allowed else "✗"
-            first, *rest = [sentence(reason, language) for reason in step.reasons] or [""]
-            out.say(f"   {mark} {name}: {first}", *(f"     {line}" for line in rest))
+        say_steps(out, offer.steps)
         if offer.outcome:
             name = render("explain_step_outcome", language)
             out.say(f"   → {name}: {sentence(offer.outcome[0], language)}")
             out.say(*(f"     {sentence(reason, language)}" for reason in offer.outcome[1:]))
+
+
+def say_steps(out: Output, steps: Sequence[Decision]) -> None:
+    """Print a chain of decisions, each with its reasons."""
+    from jinqiao.domain.messages import render, sentence
+
+    for step in steps:
+        name = render(f"explain_step_{step.step}", out.language)
+        mark = "✓" if step.allowed else "✗"
+        first, *rest = [sentence(reason, out.language) for reason in step.reasons] or [""]
+        out.say(f"   {mark} {name}" + (f": {first}" if first else ""))
+        out.say(*(f"     {line}" for line in rest))
 
 
 def plan_show(call: Call) -> None:

@@ -13,7 +13,7 @@ __all__ = ["add"]
 def add(app: typer.Typer) -> None:
     """Add the noun of shelves."""
     noun = group("shelf", "Shelves made at the desk, to see and to test what customers get.")
-    for name, work in (("show", show), ("click", click)):
+    for name, work in (("show", show), ("why", why), ("click", click)):
         command(noun, name)(work)
     app.add_typer(noun)
 
@@ -44,6 +44,28 @@ def show(
         say_shelf(out, made)
 
     out.value(plain(made), say)
+
+
+def why(
+    call: Call,
+    customer: str = typer.Argument(..., help="A login or customer id."),
+    product: str = typer.Argument(..., help="The product's id."),
+    scene: str = typer.Option("home", help="Where the shelf stands."),
+    channel: str = typer.Option("web", help="The channel it is asked through."),
+) -> None:
+    """Tell why a product is, or is not, on a customer's shelf now: each rule and by how much."""
+    from jinqiao.faces.cli_decision import say_steps
+    from jinqiao.faces.output import plain
+    from jinqiao.flow.people import find_customer_id
+    from jinqiao.flow.serve import Asked, open_service
+
+    with call.engine() as engine:
+        found = find_customer_id(engine, customer)
+        asked = Asked(channel=channel, scene=scene)
+        steps = open_service(engine).why(found, asked, product)
+    row = {"product_id": product, "shown": all(step.allowed for step in steps),
+           "steps": plain(steps)}  # fmt: skip
+    call.out.value(row, lambda: say_steps(call.out, steps))
 
 
 def click(
