@@ -365,7 +365,8 @@ def with_plan(serving: Serving, planned: Planned) -> Serving:
     from jinqiao import match
 
     v = serving.versions
-    mark = hashlib.sha256(f"{planned.version}{v.model}{v.catalog}".encode()).hexdigest()[:8]
+    content = f"{planned.version}{v.model}{v.catalog}".encode() + planned.plan.duals.tobytes()
+    mark = hashlib.sha256(content).hexdigest()[:8]
     base = v.snapshot.split("+", 1)[0]
     versions = replace(v, plan=planned.version, snapshot=f"{base}+{mark}")
     return replace(serving, prices=match.prices(planned.plan), versions=versions)
