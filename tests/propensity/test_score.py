@@ -121,7 +121,7 @@ def test_the_area_is_the_mean_over_repeats_of_the_pooled_area() -> None:
     rng = np.random.default_rng(3)
     y = (rng.random(200) < 0.3).astype(float)
     scores = rng.normal(size=(3, 200)) + y
-    fit = CrossFit({"a": scores, "b": np.tile(y, (3, 1))}, y)
+    fit = CrossFit({"a": scores, "b": np.tile(y, (3, 1))}, y, np.zeros((3, 200), np.int64))
     assert fit.area("a") == pytest.approx(np.mean([roc_auc_score(y, s) for s in scores]))
     figures = area_figures(fit, ("b", "a"), resamples=100)
     assert figures["b"] == {"auc": 1.0, "ci": [1.0, 1.0]}

@@ -9,6 +9,7 @@ merchant codes, Hierholzer 1873 for the order of a day.
 
 from jinqiao.ledger.balance import AccountBalance, reconcile
 from jinqiao.ledger.berka import berka_transactions, read_berka
+from jinqiao.ledger.berka_faults import split_berka
 from jinqiao.ledger.bill import BILL_ROWS, Bill, read_bill
 from jinqiao.ledger.categories import categorise
 from jinqiao.ledger.formats import FORMATS
@@ -26,4 +27,5 @@ __all__ = [
     "read_berka",
     "read_bill",
     "reconcile",
+    "split_berka",
 ]

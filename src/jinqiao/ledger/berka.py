@@ -19,7 +19,9 @@ from jinqiao.ledger.balance import in_order
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BERKA_TABLES", "berka_transactions", "read_berka"]
+__all__ = [
+    "BERKA_COLUMNS", "BERKA_TABLES", "berka_transactions", "category_of", "read_berka", "sign_of",
+]  # fmt: skip
 
 BERKA_TABLES = ("account", "card", "client", "disp", "district", "loan", "order", "trans")
 
@@ -45,6 +47,10 @@ ROUNDING_MINOR = 10
 
 _WENT_OUT = frozenset({"VYDAJ", "VYBER", "withdrawal", "withdrawal in cash"})
 _CAME_IN = frozenset({"PRIJEM", "credit"})
+BERKA_COLUMNS = (
+    "trans_id", "account_id", "date", "type", "operation", "amount", "balance", "k_symbol",
+)  # fmt: skip
+"""Columns ``trans`` must have."""
 _CARD = frozenset({"VYBER KARTOU", "credit card withdrawal"})
 
 
@@ -193,18 +199,26 @@ def _coded(table: pa.Table, names: tuple[str, ...], meaning: Callable[..., str |
     return pa.array(meanings, pa.string()).take(pa.array(inverse))
 
 
-def _categories(table: pa.Table) -> pa.Array:
-    def meaning(k_symbol: str, operation: str) -> str | None:
-        return _K_SYMBOL.get(k_symbol) if k_symbol else _OPERATION.get(operation)
+def category_of(k_symbol: str, operation: str) -> str | None:
+    """Return the category of a row's codes ("" is none), original or translated; None unknown."""
+    return _K_SYMBOL.get(k_symbol) if k_symbol else _OPERATION.get(operation)
 
-    return _coded(table, ("k_symbol", "operation"), meaning)
+
+def sign_of(kind: str) -> int | None:
+    """Return +1 for money in, −1 for money out, None for an unknown type."""
+    return -1 if kind in _WENT_OUT else 1 if kind in _CAME_IN else None
+
+
+def _categories(table: pa.Table) -> pa.Array:
+    return _coded(table, ("k_symbol", "operation"), category_of)
 
 
 def _signs(table: pa.Table) -> Any:
     import numpy as np
 
     def meaning(kind: str) -> str | None:
-        return "out" if kind in _WENT_OUT else "in" if kind in _CAME_IN else None
+        sign = sign_of(kind)
+        return None if sign is None else "in" if sign > 0 else "out"
 
     ways = np.asarray(_coded(table, ("type",), meaning).to_numpy(zero_copy_only=False))
     return np.where(ways == "out", -1, 1)
@@ -265,17 +279,7 @@ def _plain(trans: pa.Table) -> pa.Table:
     names = {"bank": "partner_bank", "account": "partner_account"}
     renamed = [names.get(name, name) for name in trans.column_names]
     table = trans.rename_columns(renamed)
-    needed = (
-        "trans_id",
-        "account_id",
-        "date",
-        "type",
-        "operation",
-        "amount",
-        "balance",
-        "k_symbol",
-    )
-    for name in needed:
+    for name in BERKA_COLUMNS:
         if name not in renamed:
             raise SchemaError("the column is missing", record="trans", field=name)
     return table

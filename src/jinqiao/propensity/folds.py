@@ -30,10 +30,13 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Scores by learner, each (repeats, n), of rows their model never saw; labels (n,)."""
+    """Scores by learner, each (repeats, n), of rows their model never saw; labels (n,); the fold
+    of each row in each repeat, (repeats, n).
+    """
 
     scores: Mapping[str, NDArray[np.float64]]
     y: NDArray[np.float64]
+    folds: NDArray[np.int64]
 
     def area(self, name: str) -> float:
         """Return the mean over repeats of the pooled area under the curve."""
@@ -73,16 +76,18 @@ def cross_fit(
     """Return every learner's scores in the same folds. ``progress`` is told the share done."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     scores = {name: np.zeros((repeats, len(y))) for name in learners}
+    fold = np.zeros((repeats, len(y)), np.int64)
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, 11, repeat])
         for place, part in enumerate(stratified(y, folds, rng)):
             keep = np.ones(len(y), bool)
             keep[part] = False
+            fold[repeat, part] = place
             for name, learn in learners.items():
                 scores[name][repeat, part] = learn(x[keep], y[keep], x[part])
             if progress is not None:
                 progress((repeat * folds + place + 1) / (repeats * folds))
-    return CrossFit(scores, y)
+    return CrossFit(scores, y, fold)
 
 
 def area_figures(

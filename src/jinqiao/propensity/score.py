@@ -15,12 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jinqiao.errors import SchemaError
-from jinqiao.propensity.calibration import calibration_error, log_loss
+from jinqiao.propensity.calibration import calibration_error, log_loss, sigmoid
 from jinqiao.propensity.committee import (
     Committee,
     CommitteeSpec,
     fit_committee,
     fit_members,
+    fit_weak_platt,
     plain_logistic,
 )
 from jinqiao.propensity.folds import CrossFit, area_figures, cross_fit
@@ -92,7 +93,8 @@ def fit_score(
 
     The card holds ``auc``, its 95 % interval, the same of a plain logistic regression
     (scikit-learn's defaults on standardised columns) in the same folds, and the paired gain; see
-    ``folds`` for the formula. ``log_loss`` and ``ece`` are of chances calibrated inside each fold.
+    ``folds`` for the formula. ``log_loss`` and ``ece`` are of the first repeat's
+    chances, each calibrated on the other folds.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def fit_score(
         fitted = _judged(x, y, (names, seed, spec), judging)
         figures = area_figures(fitted, ("committee", "logistic"), seed=seed)
         card |= figures["committee"] | {"logistic": figures["logistic"]}
-        outside = _calibrated(x, y, (names, seed, spec), judging.folds)
+        outside = _calibrated(fitted)
         ones = np.ones(len(y))
         card["log_loss"] = log_loss(outside, y, ones)
         card["ece"] = calibration_error(outside, y, ones)
@@ -148,16 +150,14 @@ def _judged(
     )  # fmt: skip
 
 
-def _calibrated(
-    x: NDArray[np.float64], y: NDArray[np.float64], setup: _Setup, folds: int
-) -> NDArray[np.float64]:
-    """Return the chance of each row from a committee fitted and calibrated on the other folds."""
-    names, seed, spec = setup
-
-    def chances(
-        known: NDArray[np.float64], label: NDArray[np.float64], asked: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        return fit_committee(known, label, names=names, seed=seed, spec=spec).predict(asked)
-
-    fitted = cross_fit(x, y, {"chance": chances}, folds=folds, repeats=1, seed=seed)
-    return fitted.scores["chance"][0]
+def _calibrated(fitted: CrossFit) -> NDArray[np.float64]:
+    """Return each row's chance in the first repeat: its score by the model of the other folds, put
+    through a calibration fitted on the scores of the other folds' rows alone.
+    """
+    score, fold = fitted.scores["committee"][0], fitted.folds[0]
+    chance = np.empty(len(score))
+    for one in np.unique(fold):
+        part = fold == one
+        slope, shift = fit_weak_platt(score[~part], fitted.y[~part])
+        chance[part] = sigmoid(slope * score[part] + shift)
+    return chance
