@@ -36,7 +36,8 @@ def run(
 
     ``place``: an engine or a workspace's folder; None is the workspace found from here, or
     ``berka/`` made here. One whose money is not CZK is left alone and gets a ``berka/`` inside.
-    ``repeats`` of ten stratified folds judge each model. ``directory`` holds the public ``.asc`` files or Parquet tables of the same names.
+    ``directory`` holds the public ``.asc`` files or Parquet tables of the same names; ``repeats``
+    of ten stratified folds judge each model.
 
     Raises
     ------

@@ -253,8 +253,7 @@ def _named(found: _Known, accounts: NDArray[np.int64]) -> Evidence:
 
 
 def _learn(
-    cases: Cases, evidence: Sequence[Evidence], target: str, seed: int,
-    tell: Callable[[float], None],
+    cases: Cases, evidence: Sequence[Evidence], target: str, trial: Trial,
 ) -> Learnt:  # fmt: skip
     order = np.argsort(cases.account_id, kind="stable")
     cases = Cases(cases.account_id[order], cases.label[order], cases.decided_us[order])
@@ -263,8 +262,7 @@ def _learn(
 
 
 def _fitted(
-    table: pa.Table, target: str, accounts: NDArray[np.int64], seed: int,
-    tell: Callable[[float], None],
+    table: pa.Table, target: str, accounts: NDArray[np.int64], trial: Trial,
 ) -> Learnt:  # fmt: skip
     from jinqiao.propensity import Judging, fit_score
 
