@@ -115,10 +115,10 @@ class Committee:
         return total
 
     def _checked(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        x = np.asarray(x, dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != len(self.names):
-            raise SchemaError(f"{x.shape} columns where {len(self.names)} are expected")
-        return x
+        rows: NDArray[np.float64] = np.asarray(x, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self.names):
+            raise SchemaError(f"{rows.shape} columns where {len(self.names)} are expected")
+        return rows
 
     def _z(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         return _standard(x, self.mean, self.sd)
@@ -207,19 +207,19 @@ def fit_members(
     spec: CommitteeSpec,
 ) -> Committee:
     """Return the three members fitted on some rows, not calibrated (slope 1, shift 0)."""
-    x = np.asarray(x, dtype=np.float64)
-    mean, sd = _centre(x)
-    z = _standard(x, mean, sd)
-    gamma = spec.width / max(x.shape[1], 1)
+    rows, label = _plain(x), _plain(y)
+    mean, sd = _centre(rows)
+    z = _standard(rows, mean, sd)
+    gamma = spec.width / max(rows.shape[1], 1)
     with one_thread():
-        logistic = _logistic(z, y, spec.ridge)
-        support, dual, kernel_shift = _support(z, y, spec.margin, gamma)
-        trees = _boosted(x, y, (names, seed, spec))
+        logistic = _logistic(z, label, spec.ridge)
+        support, dual, kernel_shift = _support(z, label, spec.margin, gamma)
+        trees = _boosted(rows, label, (names, seed, spec))
     plain = Committee(
         names, mean, sd, *logistic, support, dual, kernel_shift, gamma, trees,
         np.tile([0.0, 1.0], (3, 1)),
     )  # fmt: skip
-    raw = plain._raw(x, z)
+    raw = plain._raw(rows, z)
     spread = raw.std(axis=0)
     scales = np.column_stack((raw.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)))
     return Committee(**{**_fields(plain), "scales": scales})
@@ -254,7 +254,7 @@ def _fields(model: Committee) -> dict[str, Any]:
 def _checked(
     x: NDArray[np.floating], y: NDArray[np.floating], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    x, y = _plain(x), _plain(y)
     if x.ndim != 2 or len(x) != len(y) or x.shape[1] != len(names):
         raise InputError(f"x is {x.shape}, y {y.shape}, and {len(names)} names", field="x")
     if not np.isin(y, (0.0, 1.0)).all():
@@ -263,7 +263,11 @@ def _checked(
         raise InputError(
             f"{int(y.sum())} yes in {len(y)} rows", field="y", fix="five of either are needed"
         )
-    return x, y
+    return _plain(x), _plain(y)
+
+
+def _plain(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(values, dtype=np.float64)
 
 
 def _centre(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

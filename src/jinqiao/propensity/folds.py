@@ -74,20 +74,21 @@ def cross_fit(
     progress: Callable[[float], None] | None = None,
 ) -> CrossFit:
     """Return every learner's scores in the same folds. ``progress`` is told the share done."""
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    scores = {name: np.zeros((repeats, len(y))) for name in learners}
-    fold = np.zeros((repeats, len(y)), np.int64)
+    rows: NDArray[np.float64] = np.asarray(x, np.float64)
+    label: NDArray[np.float64] = np.asarray(y, np.float64)
+    scores = {name: np.zeros((repeats, len(label))) for name in learners}
+    fold = np.zeros((repeats, len(label)), np.int64)
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, 11, repeat])
-        for place, part in enumerate(stratified(y, folds, rng)):
-            keep = np.ones(len(y), bool)
+        for place, part in enumerate(stratified(label, folds, rng)):
+            keep = np.ones(len(label), bool)
             keep[part] = False
             fold[repeat, part] = place
             for name, learn in learners.items():
-                scores[name][repeat, part] = learn(x[keep], y[keep], x[part])
+                scores[name][repeat, part] = learn(rows[keep], label[keep], rows[part])
             if progress is not None:
                 progress((repeat * folds + place + 1) / (repeats * folds))
-    return CrossFit(scores, y, fold)
+    return CrossFit(scores, label, fold)
 
 
 def area_figures(

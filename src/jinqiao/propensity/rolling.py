@@ -9,7 +9,7 @@ rows, averaged over seeds. Its settings are constants here, not arguments of a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ HALF_LIFE_ROWS = 3000.0
 _ROUNDS = 60
 _SEEDS = 2
 _RESAMPLES = 1000
-_BINS: Mapping[str, Any] = {"max_bin": 63, "verbose": -1}
+_BINS: dict[str, Any] = {"max_bin": 63, "verbose": -1}
 _SETTINGS: dict[str, Any] = {
     "objective": "binary", "num_leaves": 15, "learning_rate": 0.06, "min_data_in_leaf": 60,
     "feature_fraction": 0.25, "lambda_l2": 10.0, "num_threads": 1, "deterministic": True,
@@ -47,13 +47,15 @@ def rolling(
     The first block, which nothing comes before, is NaN. Raises InputError for fewer than two
     blocks.
     """
-    n = len(y)
+    rows: NDArray[np.float64] = np.asarray(x, np.float64)
+    label: NDArray[np.float64] = np.asarray(y, np.float64)
+    n = len(label)
     if n <= block_rows:
         raise InputError(f"{n} rows are not two blocks of {block_rows}", field="y")
     scores = np.full(n, np.nan)
     for start in range(block_rows, n, block_rows):
         end = min(start + block_rows, n)
-        scores[start:end] = learn(x[:start], y[:start], x[start:end])
+        scores[start:end] = learn(rows[:start], label[:start], rows[start:end])
         if progress is not None:
             progress(end / n)
     return scores

@@ -241,7 +241,7 @@ def _without(lake: Lake, category: str) -> Lake:
 
 
 def _accounts(arrived: Arrived, ids: Sequence[str]) -> NDArray[np.int64]:
-    account = {person: a for a, person in reversed(arrived.customer_of.items())}
+    account = {person: a for a, person in reversed(list(arrived.customer_of.items()))}
     return np.array([account[one] for one in ids], np.int64)
 
 
