@@ -19,7 +19,8 @@ from jinqiao.domain.tables import LAKE_TABLES
 from jinqiao.domain.time import DAY_US
 from jinqiao.settlement import journal_sum
 from laws.streams.killed import Job, chain
-from laws.streams.state import State, differences, profiles, state
+from laws.streams.state import State, differences, profiles, rows, state
+from laws.streams.steps import Died, Steps, watched
 from laws.streams.stream import AS_OF_US, DAYS, T0_US, Item, stream
 from laws.streams.world import Delivery, World, chronological, in_memory, tmpfs
 
@@ -176,6 +177,26 @@ def test_rows_that_arrive_later_are_not_looked_at() -> None:
             found[name] = [profiles(world.engine, None, at) for at in (arrival - 1, arrival)]
     assert found["with"][0] == found["without"][0]
     assert found["with"][1] != found["without"][1]
+
+
+def test_a_death_at_any_step_changes_nothing() -> None:
+    """A delivery that ends at any one step of the stores, then comes again whole: the same rows."""
+    batches = Delivery(9, 6, 2).batches(stream(9, people=3, faulty=0.2))
+    whole = _died(batches, 0)
+    assert whole["steps"] > 60
+    for die_at in range(1, whole["steps"] + 1):
+        assert differences(whole["state"], _died(batches, die_at)["state"]) == {}, die_at
+
+
+def _died(batches: Sequence[Sequence[Item]], die_at: int) -> dict[str, Any]:
+    with in_memory() as world:
+        steps = Steps(die_at)
+        try:
+            with watched(world.engine, steps):
+                world.play(batches).finish()
+        except Died:
+            World(world.engine, world.clock).play(batches).finish()
+        return {"state": rows(world.engine), "steps": steps.count}
 
 
 def killed(job: Callable[[str], Job]) -> None:

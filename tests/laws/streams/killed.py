@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from laws.streams.steps import Steps, watched
 from laws.streams.stream import Item, stream
-from laws.streams.world import Delivery, World, on_disk
+from laws.streams.world import Delivery, on_disk
 
 __all__ = ["Job", "chain"]
 
@@ -62,69 +63,18 @@ def chain(job: Job) -> dict[str, Any]:
     return answer
 
 
-class _Steps:
-    """Counts the steps of the stores, and dies at one of them."""
-
-    def __init__(self, die_at: int) -> None:
-        self.die_at = die_at
-        self.count = 0
-
-    def step(self) -> None:
-        self.count += 1
-        if self.count == self.die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def stepped(*args: Any, **kwargs: Any) -> Any:
-            self.step()
-            found = call(*args, **kwargs)
-            self.step()
-            return found
-
-        return stepped
-
-    def watch(self, world: World) -> None:
-        """Count every append, and every transaction from before it opens to after it ends."""
-        engine: Any = world.engine
-        engine.lake.append = self.around(engine.lake.append)
-        opened = engine.records.transaction
-
-        def transaction(**kwargs: Any) -> Any:
-            return _Watched(opened(**kwargs), self)
-
-        engine.records.transaction = transaction
-
-
-class _Watched:
-    """A transaction that may die before it opens, before it commits, and after."""
-
-    def __init__(self, inner: Any, steps: _Steps) -> None:
-        self.inner = inner
-        self.steps = steps
-
-    def __enter__(self) -> Any:
-        self.steps.step()
-        return self.inner.__enter__()
-
-    def __exit__(self, *error: Any) -> Any:
-        self.steps.step()
-        found = self.inner.__exit__(*error)
-        self.steps.step()
-        return found
-
-
 def _play(job: Job, die_at: int, batches: Sequence[Sequence[Item]]) -> None:
     """Play every batch and close the books; then write down the state and the steps it took."""
     from laws.streams.state import state
 
     folder = Path(job.folder)
     world = on_disk(folder / "market", job.records_url)
-    steps = _Steps(die_at)
-    steps.watch(world)
-    world.play(batches)
-    if job.mend:
-        world.mend()
-    world.finish()
+    steps = Steps(die_at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with watched(world.engine, steps):
+        world.play(batches)
+        if job.mend:
+            world.mend()
+        world.finish()
     found = {"state": state(world.engine), "steps": steps.count}
     world.engine.close()
     (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")

@@ -16,19 +16,29 @@ from jinqiao.flow import daily, intake
 from jinqiao.flow.wiring import Engine
 from laws.streams.stream import AS_OF_US, MONTHS, USERS
 
-__all__ = ["differences", "net", "profiles", "state"]
+__all__ = ["differences", "net", "profiles", "rows", "state"]
 
 State = dict[str, Any]
 
 
 def state(engine: Engine, as_of_us: int = AS_OF_US) -> State:
     """Return everything a stream should decide, as plain JSON."""
+    names, _ = _names(engine)
+    return rows(engine) | _plain({"profiles": profiles(engine, names, as_of_us)})
+
+
+def rows(engine: Engine) -> State:
+    """Return the same without what is only made of it, the profiles."""
     names, groups = _names(engine)
-    found: State = {"people": groups, "profiles": profiles(engine, names, as_of_us)}
+    found: State = {"people": groups}
     for schema in LAKE_TABLES:
         found[f"lake {schema.name}"] = _lake_rows(engine, schema.name, names)
     found |= _records(engine, names)
     found["batches that do not add up"] = _uncounted(engine, found)
+    return _plain(found)
+
+
+def _plain(found: State) -> State:
     plain: State = json.loads(json.dumps(found, default=str, ensure_ascii=False))
     return plain
 
