@@ -73,6 +73,24 @@ def test_the_top_offer_has_the_best_score(make_serving: Serve, make_requests: As
         assert all(allowed[found.product[k]] for k in found.offers_of(i))
 
 
+def test_costs_of_unlike_examples_are_compared_at_one(make_serving: Serve) -> None:
+    """A loan at half the rate is cheaper though its example is five times as large."""
+    goods = make_serving().products
+    amount = np.full(12, 1_000_000)
+    cost = np.full(12, 100_000)
+    amount[0], cost[0] = 5_000_000, 250_000
+    for name, values in (("reference_amount_minor", amount), ("all_in_cost_minor", cost)):
+        place = goods.schema.get_field_index(name)
+        goods = goods.set_column(place, goods.schema.field(place), pa.array(values, pa.int64()))
+    served = make_serving(products=goods)
+    loans = np.flatnonzero(np.array(goods["product_class"].to_pylist()) == "loan")
+    assert list(loans) == [0, 6]
+    dear, cheap = served.comparable_cost_minor[6], served.comparable_cost_minor[0]
+    assert cheap == pytest.approx(dear / 2)
+    cover = np.flatnonzero(np.array(goods["product_class"].to_pylist()) == "insurance")
+    assert (served.comparable_cost_minor[cover] == served.cost_minor[cover]).all()
+
+
 def test_a_price_moves_an_offer_down(make_serving: Serve, make_requests: Ask) -> None:
     """A dual price is charged by expected use, and a dear enough one takes the offer off."""
     asked = make_requests(1)

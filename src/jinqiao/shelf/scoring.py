@@ -141,11 +141,11 @@ def _worth(
     group = serving.class_code[product]
     rows, place = np.unique(customer, return_inverse=True)
     least = np.full((len(rows), len(CLASSES)), np.inf)
-    found = cheapest(serving.may_see(rows), serving.cost_minor, serving.class_code)
+    found = cheapest(serving.may_see(rows), serving.comparable_cost_minor, serving.class_code)
     least[:, : found.shape[1]] = found
     fit = estimate_fit(p_click, serving.worths.average_click[group])
     benefit = serving.worths.benefit_minor[group]
-    return estimate_worth(benefit, fit, serving.cost_minor[product], least[place, group])
+    return estimate_worth(benefit, fit, serving.comparable_cost_minor[product], least[place, group])
 
 
 def _money(

@@ -42,6 +42,8 @@ ZONES = ("everyday", "credit", "steady", "risky")
 """Where on a shelf a product may stand: accounts and cover; credit; R1–R3 and R4–R5 investments."""
 
 _CREDIT = frozenset(item.value for item in CREDIT_CLASSES)
+_GROWS = _CREDIT | {ProductClass.DEPOSIT.value, ProductClass.FUND.value}
+"""Classes whose cost grows with amount and time."""
 _PAID = {Stage.APPLICATION.value: APPLICATION, Stage.APPROVAL.value: APPROVAL}
 _INVESTED = frozenset({ProductClass.FUND.value, ProductClass.INSURANCE.value})
 
@@ -303,6 +305,23 @@ class Serving:
     def cost_minor(self) -> NDArray[np.float64]:
         """Each product's all-in cost of its reference example, (P,)."""
         return np.asarray(self.products["all_in_cost_minor"].to_numpy(), np.float64)
+
+    @cached_property
+    def comparable_cost_minor(self) -> NDArray[np.float64]:
+        """Each product's cost as that of its class's middle example, (P,).
+
+        Examples differ: 50,000 at 7 % costs more than 10,000 at 17 %, and is cheaper. Cost of
+        credit and of savings grows with amount and time, so it is scaled to one example a class; a
+        premium or a fee is what it is.
+        """
+        amount = np.asarray(self.products["reference_amount_minor"].to_numpy(), np.float64)
+        size = amount * np.asarray(self.products["reference_term_days"].to_numpy(), np.float64)
+        cost = self.cost_minor.copy()
+        for code in np.unique(self.class_code):
+            mine = (self.class_code == code) & (size > 0)
+            if CLASSES[code] in _GROWS and mine.any():
+                cost[mine] *= np.median(size[mine]) / size[mine]
+        return cost
 
     @cached_property
     def payout_minor(self) -> NDArray[np.float64]:
