@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = ["RowFault"]
@@ -20,5 +21,5 @@ class RowFault:
     row: int
     field: str
     code: str
-    numbers: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    numbers: Mapping[str, object] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     record: str = ""

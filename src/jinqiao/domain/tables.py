@@ -173,6 +173,7 @@ OUTCOMES = TableSchema(
     key=("outcome_id",),
 )
 
+
 def _raw(schema: TableSchema) -> TableSchema:
     """Return a lake table as it arrives: ``user_id`` in place of the subject, text unsealed."""
     swap = {

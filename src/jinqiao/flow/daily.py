@@ -42,9 +42,21 @@ if TYPE_CHECKING:
     from jinqiao.settlement import Settled
 
 __all__ = [
-    "Day", "Prepared", "build_profiles", "close", "daily", "drain_outcomes", "expire_holds", "make_serving",
-    "prepare", "publish", "read_model", "replan", "train_chain", "with_plan",
-]  # fmt: skip
+    "Day",
+    "Prepared",
+    "build_profiles",
+    "close",
+    "daily",
+    "drain_outcomes",
+    "expire_holds",
+    "make_serving",
+    "prepare",
+    "publish",
+    "read_model",
+    "replan",
+    "train_chain",
+    "with_plan",
+]
 
 CLICKS_MIN = 200
 """Below so many clicks nothing is learnt and the base chances stand."""

@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from jinqiao.events import Door, Received
 
 __all__ = [
-    "KINDS", "apply_catalog", "door", "link_identifiers", "publish_consent_texts",
-    "receive_consents", "receive_file", "receive_identifiers", "receive_messages", "receive_table", "replay_rejects",
+    "KINDS",
+    "apply_catalog",
+    "door",
+    "link_identifiers",
+    "publish_consent_texts",
+    "receive_consents",
+    "receive_file",
+    "receive_identifiers",
+    "receive_messages",
+    "receive_table",
+    "replay_rejects",
     "subjects_of",
-]  # fmt: skip
+]
 
 KINDS = ("behaviour", "transactions", "attributes")
 """What a bulk file or table may hold, beside Segment messages."""
@@ -107,7 +116,7 @@ def receive_table(
 
 
 def receive_file(engine: Engine, path: Path, kind: str) -> Received:
-    """Return what became of an NDJSON, CSV or Parquet file; ``kind`` is messages or one of KINDS."""
+    """Return what became of an NDJSON, CSV or Parquet file of messages or of one of KINDS."""
     from jinqiao import events
 
     batch = events.Batch(_file_digest(path), path.name, engine.clock())

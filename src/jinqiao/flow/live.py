@@ -20,7 +20,7 @@ from jinqiao import catalog as catalogs
 from jinqiao import conversion, customer, shelf
 from jinqiao.catalog.limits import headroom
 from jinqiao.domain.application import Click, Postback
-from jinqiao.domain.catalog import Catalog
+from jinqiao.domain.catalog import Catalog, Product
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.decision import Decision, Reason
 from jinqiao.domain.ids import keyed_id
@@ -66,7 +66,7 @@ class Live:
         self._writing: list[pa.Table] = []
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._products = {p.product_id: p for p in catalog.products()}
+        self._products: dict[str, Product] = {p.product_id: p for p in catalog.products()}
         self._place = {name: i for i, name in enumerate(serving.product_ids)}
 
     def refresh(self, now_us: int | None = None) -> None:
@@ -145,7 +145,7 @@ class Live:
             finally:
                 with self._lock:
                     self._writing = []
-            return rows.num_rows
+            return int(rows.num_rows)
 
     def requests(self, sessions: pa.Table, customers: Mapping[str, str],
                  consents: Mapping[str, str]) -> Requests:  # fmt: skip
@@ -212,17 +212,23 @@ class Live:
 
         engine, serving = self.engine, self.serving
         day = local_date(to_us(context.at), engine.settings.marketplace.zone)
-        order = [self._products[name] for name in serving.product_ids]
+        order = [self._products.get(name) for name in serving.product_ids]
 
         def facts(row: int) -> dict[str, Any]:
             found: dict[str, Any] = serving.profiles.slice(row, 1).to_pylist()[0]
             return found
 
         def eligibility(row: int, product: int) -> Decision:
-            return catalogs.explain_eligibility(order[product], facts(row), engine.dictionary)
+            one = order[product]
+            if one is None:  # withdrawn since the snapshot was made
+                return Decision(False, "eligibility", (Reason("shelf_stopped"),))
+            return catalogs.explain_eligibility(one, facts(row), engine.dictionary)
 
         def suitability(row: int, product: int) -> Decision:
-            return policy.suitability(order[product], facts(row), engine.jurisdiction, day)
+            one = order[product]
+            if one is None:
+                return Decision(True, "suitability")
+            return policy.suitability(one, facts(row), engine.jurisdiction, day)
 
         def contributions(row: int, product: int) -> tuple[Reason, ...]:
             if self.model is None:

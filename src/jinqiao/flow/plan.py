@@ -199,7 +199,8 @@ def visits_a_day(profiles: pa.Table, settings: PlanSettings) -> NDArray[np.float
         known = profiles["tenure_days"].cast(pa.float64()).fill_null(30.0).to_numpy()
         tenure = np.clip(known, 1.0, 30.0)
     mean = seen.sum() / max(tenure.sum(), 1.0)
-    return np.maximum((seen + mean * _KAPPA_DAYS) / (tenure + _KAPPA_DAYS), 1e-4)
+    rate: NDArray[np.float64] = (seen + mean * _KAPPA_DAYS) / (tenure + _KAPPA_DAYS)
+    return np.maximum(rate, 1e-4)
 
 
 def solve_plan(
@@ -221,7 +222,7 @@ def solve_plan(
     """
     days = float(settings.horizon_days) if days is None else days
     pairs = _over(scored.pairs, days)
-    floors = {
+    floors: dict[str, float] = {
         i.institution_id: i.approval_rate_floor
         for i in catalog.institutions
         if i.approval_rate_floor is not None

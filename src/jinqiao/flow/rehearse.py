@@ -60,7 +60,7 @@ class Rehearsal:
     ready: daily.Prepared | None = None
     _consents: dict[str, str] = field(default_factory=dict)
     _heard_us: int | None = None
-    _live: Any = None
+    _live: Live | None = None
     _planned_day: int = -1
 
     def day_us(self, day: int) -> int:
@@ -117,10 +117,10 @@ class Rehearsal:
         """Play the first days under the random policy: every learner starts from this log."""
         for day in range(self.market.log_days):
             progress(f"day {day}", day / self.market.log_days)
-            if day % REBUILD_DAYS == 0:
+            if day % REBUILD_DAYS == 0 or self._live is None:
                 self._live = self._unplanned(day)
             self.play_day(self._live, day, policy="random", ticks=_LOG_TICKS)
-        self._live.flush()
+        self._flush()
 
     def _unplanned(self, day: int) -> Live:
         """Return a shelf without a model: who may see what, as of a day."""
@@ -134,7 +134,7 @@ class Rehearsal:
 
     def plan(self, day: int, progress: Progress = nothing_to_say) -> Live:
         """Return the planned shelf of a day: learnt anew each week, solved anew each day."""
-        if self._planned_day == day:
+        if self._live is not None and self._planned_day == day:
             return self._live
         at = self.day_us(day)
         self.clock.now_us = at

@@ -34,11 +34,16 @@ _CHUNK = 200_000
 
 
 class _Moments(Protocol):
-    at_us: Any
-    channel: Any
-    scene: Any
-    source: Any
-    city_tier: Any
+    @property
+    def at_us(self) -> Any: ...
+    @property
+    def channel(self) -> Any: ...
+    @property
+    def scene(self) -> Any: ...
+    @property
+    def source(self) -> Any: ...
+    @property
+    def city_tier(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,7 @@ def render(code: str, language: str, numbers: Mapping[str, object] | None = None
         name: value[language] if isinstance(value, Mapping) and language in value else value
         for name, value in (numbers or {}).items()
     }
-    formatter = _Numbers(
-        language, str(values.get("currency", "CNY")), str(values.get("unit", ""))
-    )
+    formatter = _Numbers(language, str(values.get("currency", "CNY")), str(values.get("unit", "")))
     return formatter.vformat(texts[language], (), values)
 
 
