@@ -182,7 +182,8 @@ def _carry(
     if kept["state"] != "done":
         arrived = Batch(batch.batch_id, batch.source, kept["received_at"])
         written = _write(door, arrived, checked, good)
-        counts = _counted(kept, written) if first_try else {}
+        first_written = first_try or written > 0  # else it may have been in the lake already
+        counts = _counted(kept, written) if first_written else {}
         kept = {**kept, **counts, "state": "done"}
         with door.records.transaction(durable=True) as tx:
             tx.update("intake_batches", {"batch_id": batch.batch_id}, {**counts, "state": "done"})
