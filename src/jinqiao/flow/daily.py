@@ -21,6 +21,7 @@ from jinqiao.domain.consent import Purpose
 from jinqiao.domain.shelf import Versions
 from jinqiao.domain.time import DAY_US, from_us, local_date
 from jinqiao.errors import InputError, NotFound
+from jinqiao.flow.pacing import Pacer, write_pacer
 from jinqiao.flow.plan import (
     AllPairs,
     Planned,
@@ -401,6 +402,7 @@ def publish(engine: Engine, serving: Serving, planned: Planned, model: ChainMode
             propensity.save(model, folder / "model")
         text = json.dumps(planned.report(), indent=1, ensure_ascii=False)
         (folder / "plan.json").write_text(text, encoding="utf-8")
+        write_pacer(folder / "pacing", Pacer.of(planned, engine.settings.marketplace.zone))
 
     def check(folder: Path) -> None:
         chances = None

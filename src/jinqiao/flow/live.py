@@ -27,7 +27,7 @@ from jinqiao.domain.ids import keyed_id
 from jinqiao.domain.shelf import Context, Shelf
 from jinqiao.domain.tables import DECISIONS
 from jinqiao.errors import NotFound, Unavailable
-from jinqiao.flow.pacing import Pacer, used_units
+from jinqiao.flow.pacing import Pacer, read_pacer
 from jinqiao.flow.wiring import Engine
 from jinqiao.shelf import Explainers, Requests, Serving, Shelves
 
@@ -77,13 +77,8 @@ class Live:
             off = catalogs.stopped(tx)
         self.left = self._units(limits)
         if self.pacer is not None:
-            self.serving = self.pacer.serving(self.serving, used_units(limits), now)
+            self.serving = self.pacer.serving(self.serving, limits, now)
         self.stopped = np.array([name in off for name in self.serving.product_ids], np.bool_)
-
-    def used(self, now_us: int) -> dict[str, int]:
-        """Return what is posted or reserved of each limit in its present period."""
-        with self.engine.records.reading() as tx:
-            return used_units(catalogs.limit_rows(tx, self.catalog, now_us))
 
     def _units(self, limits: pa.Table) -> NDArray[np.int64]:
         """Return the units left of each product's tightest limit, (P,); branch limits aside."""
@@ -366,5 +361,6 @@ def open_live(engine: Engine, folder: Path | None = None) -> Live:
         scorer = propensity.Scorer(model, serving.profiles, serving.products)
         serving = replace(serving, chances=scorer)
     live = Live(engine, serving, engine.catalog(), model)
+    live.pacer = read_pacer(folder / "pacing", serving)
     live.refresh()
     return live

@@ -51,12 +51,17 @@ class PlanPairs:
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A plan, the rows it was made under, and how it was made."""
+    """A plan, the rows it was made under, and how it was made.
+
+    ``at_us`` is when it begins, ``base`` what was used of each limit then, by limit id.
+    """
 
     plan: match.Plan
     rows: tuple[match.LimitRow, ...]
     version: str
     horizon_days: float
+    at_us: int
+    base: Mapping[str, int]
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -243,7 +248,13 @@ def solve_plan(
             except JinqiaoError as error:
                 notes.append(f"thin-file floor dropped: {error}")
     version = plan_version(at_us, serving.versions.catalog, serving.versions.model)
-    return Planned(plan, rows, version, days, tuple(notes))
+    return Planned(plan, rows, version, days, at_us, used_units(limits), tuple(notes))
+
+
+def used_units(limits: pa.Table) -> dict[str, int]:
+    """Return what is posted or reserved of each limit in its present period."""
+    totals = np.add(limits["posted"].to_numpy(), limits["reserved"].to_numpy()).tolist()
+    return dict(zip(limits["limit_id"].to_pylist(), totals, strict=True))
 
 
 def _solved(

@@ -152,7 +152,7 @@ class Rehearsal:
         if since % REBUILD_DAYS == 0:
             daily.publish(self.engine, serving, planned, self.ready.model)
         live = Live(self.engine, serving, self.ready.catalog, self.ready.model)
-        live.pacer = Pacer.of(live, planned)
+        live.pacer = Pacer.of(planned)
         self._live, self._planned_day = live, day
         return live
 

@@ -40,6 +40,7 @@ def run(file: Path, *, seed: int = 1, progress: Progress = nothing_to_say) -> di
 
     ``term_deposit_auc``: trained on the first 80 % of rows, area on the last 20 %.
     ``term_deposit_auc_rolling``: each block of 600 rows by a model of all earlier rows, pooled.
+    ``term_deposit_auc_rolling_second_half``: the same, of the rows that chose no setting.
     ``yes_rate_by_tenth``: how the answer drifts; both figures are to be read beside it.
 
     Raises
@@ -76,6 +77,8 @@ def run_table(
 
     scores = rolling(x, y, learn, progress=tell)
     pooled, pooled_ci = area_with_interval(scores, y, seed=seed)
+    behind = np.where(np.arange(len(y)) >= len(y) // 2, scores, np.nan)
+    second, second_ci = area_with_interval(behind, y, seed=seed)
     progress("done", 1.0)
     rates = [float(part.mean()) for part in np.array_split(y, _TENTHS)]
     return {
@@ -83,6 +86,8 @@ def run_table(
         "term_deposit_auc_ci": rounded(last_ci),
         "term_deposit_auc_rolling": rounded(pooled),
         "term_deposit_auc_rolling_ci": rounded(pooled_ci),
+        "term_deposit_auc_rolling_second_half": rounded(second),
+        "term_deposit_auc_rolling_second_half_ci": rounded(second_ci),
         "rolling_block_rows": BLOCK_ROWS,
         "rolling_rows": int(np.isfinite(scores).sum()),
         "yes_rate_first_tenth": rounded(rates[0]),
