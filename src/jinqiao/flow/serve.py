@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Service", "offer_facts", "open_service"]
 
 FLUSH_S = 0.25
+EXPIRE_S = 30.0
 COMPACT_S = 600.0
 RETIRED_S = 60.0
 _RECENT = 20_000
@@ -75,7 +76,7 @@ class Service:
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._seen_s = time.monotonic()
-        self._compacted_s = time.monotonic()
+        self._compacted_s = self._expired_s = time.monotonic()
         self._pieces: tuple[Material, ...] | None = None
         self._facts: dict[str, dict[str, Any]] = {}
         self._facts_of: Live | None = None
@@ -125,10 +126,13 @@ class Service:
         self._seen_s = time.monotonic()
 
     def keep(self) -> None:
-        """Write the decision log, drain outcomes, take up a new snapshot; now and then compact."""
+        """Write the decision log, drain outcomes, take up a new snapshot; now and then expire, compact."""
         self.flush()
         self._drain()
         self.take_up()
+        if time.monotonic() - self._expired_s > EXPIRE_S:
+            self._expired_s = time.monotonic()
+            self._expire()
         if time.monotonic() - self._compacted_s > COMPACT_S:
             self._compacted_s = time.monotonic()
             self._tidy()
@@ -142,6 +146,15 @@ class Service:
         now = time.monotonic()
         self._retired = [(at, live) for at, live in self._retired if now - at < RETIRED_S]
         return count
+
+    def _expire(self) -> None:
+        """Free units whose hold has passed, and answers kept for retries that are a day old."""
+        from jinqiao.flow import daily
+
+        now = self.engine.clock()
+        daily.expire_holds(self.engine, now)
+        with self.engine.writing() as tx:
+            access.drop_answers(tx, now_us=now)
 
     def _drain(self) -> None:
         from jinqiao.flow import daily
