@@ -126,7 +126,7 @@ class Service:
         self._seen_s = time.monotonic()
 
     def keep(self) -> None:
-        """Write the decision log, drain outcomes, take up a new snapshot; now and then expire, compact."""
+        """Write the log, drain outcomes, take up a new snapshot; now and then tidy up."""
         self.flush()
         self._drain()
         self.take_up()
