@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,7 +211,7 @@ def _say_first(out: Output, first: FirstShelf) -> None:
             f"The first shelf, after {first.seconds:.1f} s (customer {first.user_id}):",
         )
     )
-    say_shelf(out, first.shelf)
+    say_shelf(out, first.shelf, first.names)
     c = first.certificate
     out.say(
         out.both(
@@ -223,12 +224,16 @@ def _say_first(out: Output, first: FirstShelf) -> None:
     )
 
 
-def say_shelf(out: Output, shelf: Shelf) -> None:
-    """Print a shelf: each offer with its numbers and its reasons."""
+def say_shelf(
+    out: Output, shelf: Shelf, names: Mapping[str, tuple[str, str]] | None = None
+) -> None:
+    """Print a shelf: each offer with its reasons; ``names`` has those of its products, zh and en."""
     from jinqiao.domain.messages import sentence
 
     for offer in shelf.offers:
-        out.say(f"  {offer.position}. {offer.product_id}")
+        known = (names or {}).get(str(offer.product_id))
+        told = f"{out.both(*known)} ({offer.product_id})" if known else str(offer.product_id)
+        out.say(f"  {offer.position}. {told}")
         for reason in offer.reasons:
             out.say(f"     {sentence(reason, out.language)}")
 

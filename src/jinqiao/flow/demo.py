@@ -43,6 +43,8 @@ class FirstShelf:
     user_id: str
     seconds: float
     certificate: dict[str, float]
+    names: dict[str, tuple[str, str]]
+    """Product id → its name with its institution's, zh and en."""
 
 
 @dataclass
@@ -144,7 +146,21 @@ def _first(played: Rehearsal, live: Live, begun: float) -> FirstShelf:
         "primal_minor": c.primal, "dual_bound_minor": c.dual_bound, "gap": c.gap,
         "violation_max": c.violation_max,
     }  # fmt: skip
-    return FirstShelf(shelf, row["user_id"], time.perf_counter() - begun, certificate)
+    seconds = time.perf_counter() - begun
+    return FirstShelf(shelf, row["user_id"], seconds, certificate, _names(live, shelf))
+
+
+def _names(live: Live, shelf: Shelf) -> dict[str, tuple[str, str]]:
+    names = {}
+    for offer in shelf.offers:
+        product = live.catalog.product(offer.product_id)
+        house = live.catalog.institution(offer.institution_id)
+        if product is not None and house is not None:
+            names[str(offer.product_id)] = (
+                f"{house.name_zh} {product.name_zh}",
+                f"{house.name_en}: {product.name_en}",
+            )
+    return names
 
 
 def _evaluation_inputs(played: Rehearsal, days: int) -> Any:
