@@ -227,7 +227,7 @@ def _say_first(out: Output, first: FirstShelf) -> None:
 def say_shelf(
     out: Output, shelf: Shelf, names: Mapping[str, tuple[str, str]] | None = None
 ) -> None:
-    """Print a shelf: each offer with its reasons; ``names`` has those of its products, zh and en."""
+    """Print a shelf: each offer with its reasons; ``names`` of products are zh and en."""
     from jinqiao.domain.messages import sentence
 
     for offer in shelf.offers:

@@ -44,7 +44,7 @@ class FirstShelf:
     seconds: float
     certificate: dict[str, float]
     names: dict[str, tuple[str, str]]
-    """Product id → its name with its institution's, zh and en."""
+    """Product id → its name, zh and en."""
 
 
 @dataclass
@@ -151,16 +151,8 @@ def _first(played: Rehearsal, live: Live, begun: float) -> FirstShelf:
 
 
 def _names(live: Live, shelf: Shelf) -> dict[str, tuple[str, str]]:
-    names = {}
-    for offer in shelf.offers:
-        product = live.catalog.product(offer.product_id)
-        house = live.catalog.institution(offer.institution_id)
-        if product is not None and house is not None:
-            names[str(offer.product_id)] = (
-                f"{house.name_zh} {product.name_zh}",
-                f"{house.name_en}: {product.name_en}",
-            )
-    return names
+    products = (live.catalog.product(offer.product_id) for offer in shelf.offers)
+    return {str(p.product_id): (p.name_zh, p.name_en) for p in products if p is not None}
 
 
 def _evaluation_inputs(played: Rehearsal, days: int) -> Any:
