@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -238,7 +239,9 @@ def tmpfs() -> str | None:
 @cache
 def _template() -> tuple[Workspace, MemoryRecords]:
     """Return a workspace with the sample institutions applied, made once a process."""
-    workspace = init_workspace(Path(mkdtemp(prefix="jq-laws-")) / "market")
+    folder = Path(mkdtemp(prefix="jq-laws-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    workspace = init_workspace(folder / "market")
     records = MemoryRecords()
     engine = _engine(workspace, MemoryLake(), records, Clock())
     prepare(engine)
