@@ -1,8 +1,9 @@
 """Run every marked example of the pages and write what it printed where a page says otherwise.
 
-``python scripts/true_documents.py [PAGE …]``; without a page, all of them. The comparison, and
-what it puts aside, is tests/documents.py; tests/house/test_documents.py fails where this would
-change anything.
+``python scripts/true_documents.py [--first FOLDER] [PAGE …]``; without a page, all of them.
+``--first`` takes a market that ``jinqiao demo FOLDER --quick`` made lately, to save its time. The
+comparison, and what it puts aside, is tests/documents.py; tests/house/test_documents.py fails
+where this would change anything.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from documents import ROOT, Block, blocks, pages, rewrite, run
 
 def main(names: list[str]) -> None:
     """Run and rewrite the pages named."""
+    kept = None
+    if names[:1] == ["--first"]:
+        kept, names = Path(names[1]).resolve(), names[2:]
     wanted = [Path(name).resolve() for name in names] or pages()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        first = None
-        if any(block.place == "first" for page in wanted for block in blocks(page)):
+        first = kept
+        if kept is None and any(
+            block.place == "first" for page in wanted for block in blocks(page)
+        ):
             start = [b for b in blocks(ROOT / "README.md") if b.place == "page"]
             run(start, folder / "start")
             first = folder / "start" / "first"

@@ -33,7 +33,6 @@ ROOT = Path(__file__).parents[1]
 _MARK = re.compile(r"<!-- runs(?: in: (?P<place>page|fresh|first|checkout))?(?P<m>, measured)? -->")
 _END = "\x1edone "
 _PORT = "8765"
-_TOLERANCE = 0.1
 
 VOLATILE = {
     "seconds": r"\b\d+(\.\d+)? (s|秒)\b|\b\d+(\.\d+)? (?=秒)",
@@ -201,15 +200,18 @@ def _same(said: str, got: str, measured: bool) -> bool:
     left, right = stable(said), stable(got)
     if left == right or not measured:
         return left == right
-    number = re.compile(r"(?<![\w-])\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?")
+    number = re.compile(r"(?<![A-Za-z0-9_-])\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?")
     if re.sub(r" +", " ", number.sub("#", left)) != re.sub(r" +", " ", number.sub("#", right)):
         return False
     pairs = zip(number.findall(left), number.findall(right), strict=True)
-    return all(_near(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs)
+    return all(_near(a, b) for a, b in pairs)
 
 
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) <= max(_TOLERANCE * max(abs(a), abs(b)), 1.0)
+def _near(a: str, b: str) -> bool:
+    """Return whether two measured numbers are within a tenth, or a few of the smallest shown."""
+    left, right = float(a.replace(",", "")), float(b.replace(",", ""))
+    least = 0.05 if "." in a or "." in b else 3.0
+    return abs(left - right) <= max(0.1 * max(abs(left), abs(right)), least)
 
 
 def rewrite(page: Path, printed: Sequence[tuple[Block, Sequence[str]]]) -> bool:

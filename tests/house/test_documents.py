@@ -147,7 +147,7 @@ def console_blocks(page: Path) -> list[tuple[list[str], str]]:
 def numbers(text: str) -> list[str]:
     """Return the numbers of a text but for seconds, sorted: languages put them in other order."""
     text = re.sub(r"\d+(\.\d+)? ?(s\b|秒)", "", text)
-    return sorted(re.findall(r"(?<![\w-])\d[\d,]*(?:\.\d+)?(?:e-\d+)?", text))
+    return sorted(re.findall(r"(?<![A-Za-z0-9_-])\d[\d,]*(?:\.\d+)?(?:e-\d+)?", text))
 
 
 # -- pages and links --------------------------------------------------------------------------

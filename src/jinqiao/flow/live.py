@@ -308,6 +308,8 @@ class Live:
 
     def _url(self, click: Click) -> str:
         product = self._products[click.product_id]
+        if not product.delivery.url:  # the institution comes to the customer: a lead, or a file
+            return ""
         mark = "&" if "?" in product.delivery.url else "?"
         return f"{product.delivery.url}{mark}click_id={click.click_id}"
 
