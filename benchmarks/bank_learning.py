@@ -20,7 +20,8 @@ from jinqiao.flow.banks import bank_marketing, scoring
 from jinqiao.flow.banks.arrive import arrive
 from jinqiao.flow.banks.home import BankClock, bank_engine
 from jinqiao.flow.banks.ledgers import read_bank
-from jinqiao.propensity import area_figures, cross_fit
+from jinqiao.propensity import CommitteeSpec, area_figures, cross_fit
+from jinqiao.propensity.committee import fit_members
 
 OUT = Path(__file__).resolve().parent / "out" / "bank_learning.json"
 ASKED = ("amount", "duration", "payments", "age")
@@ -62,8 +63,15 @@ def bad_loans(data: Path, seed: int, repeats: int) -> list[dict[str, Any]]:
     def static(known: Any, label: Any, other: Any) -> Any:
         return boosting(known[:, asked], label, other[:, asked])
 
-    peers = {"boosting, untuned": boosting, "random forest, untuned": forest,
-             "what was asked for and age alone, boosting": static}  # fmt: skip
+    def ridge(known: Any, label: Any, other: Any) -> Any:
+        return fit_members(known, label, tuple(names), seed, CommitteeSpec()).members(other)[:, 0]
+
+    peers = {
+        "the committee's own logistic (C = 0.1)": ridge,
+        "boosting, untuned": boosting,
+        "random forest, untuned": forest,
+        "what was asked for and age alone, boosting": static,
+    }
     fitted = cross_fit(x, y, peers, repeats=repeats, seed=seed)
     found = area_figures(fitted, tuple(peers), seed=seed)
     areas = {"logistic, as it comes": card["logistic"]["auc"]}

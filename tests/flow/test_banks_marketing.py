@@ -13,7 +13,7 @@ import pytest
 
 from jinqiao.errors import InputError, NotFound, SchemaError
 from jinqiao.flow.banks import bank_marketing
-from jinqiao.propensity.rolling import recency, rolling
+from jinqiao.propensity.rolling import rolling
 
 
 def _calls(n: int = 2400, seed: int = 1) -> pa.Table:
@@ -104,12 +104,6 @@ def test_a_block_is_scored_by_the_rows_before_it_alone() -> None:
     assert scores[10:].tolist() == list(range(10, 25))
     with pytest.raises(InputError, match="two blocks"):
         rolling(x, y, learn, block_rows=25)
-
-
-def test_weights_halve_backwards() -> None:
-    """The newest row weighs 1, a half-life earlier one half."""
-    weight = recency(7, half_life_rows=3)
-    assert weight[[6, 3, 0]].tolist() == [1.0, 0.5, 0.25]
 
 
 @pytest.mark.data

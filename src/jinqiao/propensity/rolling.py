@@ -3,8 +3,8 @@
 The figure: rows b·i … b·(i+1) are scored by a model of rows 0 … b·i alone, for every i ≥ 1; the
 area under the curve is over all scored rows pooled, so it also says whether the level was followed.
 
-``follow`` learns what drifts: boosted trees on all known rows, a row's weight halving every 3,000
-rows, averaged over seeds. Its settings are constants here, not arguments of a search.
+``follow`` is boosted trees on all known rows, averaged over seeds. Its settings are constants here,
+not arguments of a search.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from jinqiao.errors import InputError
 from jinqiao.propensity.folds import Learn
 from jinqiao.propensity.measure import auc_interval
 
-__all__ = ["BLOCK_ROWS", "area_with_interval", "follow", "recency", "rolling"]
+__all__ = ["BLOCK_ROWS", "area_with_interval", "follow", "rolling"]
 
 BLOCK_ROWS = 600
-HALF_LIFE_ROWS = 3000.0
 _ROUNDS = 60
 _SEEDS = 2
 _RESAMPLES = 1000
@@ -62,28 +61,22 @@ def rolling(
 
 
 def follow(seed: int = 0) -> Learn:
-    """Return the learner of drifting rows: known rows in the order of time, then those asked."""
+    """Return the learner: known rows in the order of time and their labels, then those asked."""
 
     def learn(
         known: NDArray[np.float64], label: NDArray[np.float64], asked: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         import lightgbm
 
-        weight = recency(len(label))
         total = np.zeros(len(asked))
         for k in range(_SEEDS):
-            data = lightgbm.Dataset(known, label, weight=weight, params=dict(_BINS))
+            data = lightgbm.Dataset(known, label, params=dict(_BINS))
             params = _SETTINGS | _BINS | {"seed": (seed * 1009 + k) % 2**31}
             booster = lightgbm.train(params, data, _ROUNDS)
             total += np.asarray(booster.predict(asked, raw_score=True, num_threads=1))
         return total / _SEEDS
 
     return learn
-
-
-def recency(n: int, half_life_rows: float = HALF_LIFE_ROWS) -> NDArray[np.float64]:
-    """Return weights of n rows in the order of time, (n,): 1 for the newest, halving backwards."""
-    return np.asarray(0.5 ** (np.arange(n - 1, -1, -1) / half_life_rows), np.float64)
 
 
 def area_with_interval(
