@@ -56,7 +56,7 @@ def chain(job: Job) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "laws.streams.killed"],
         input=json.dumps(asdict(job)), capture_output=True, text=True, check=False, cwd=here,
-        env={"PYTHONPATH": str(here), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(here), "PATH": "/usr/bin:/bin", "TMPDIR": job.folder},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
