@@ -34,6 +34,8 @@ def show(
         found = find_customer_id(engine, customer) if customer else None
         made = service.shelf(found, Asked(channel=channel, scene=scene))
         service.flush()
+        facts = {str(o.product_id): service.offer_facts(o.product_id) for o in made.offers}
+    names = {name: (one["name_zh"], one["name_en"]) for name, one in facts.items()}
     out = call.out
     kind = out.both("个性化", "personalised") if made.personalised else out.both(
         "未使用画像", "no profile was read"
@@ -41,7 +43,7 @@ def show(
 
     def say() -> None:
         out.say(f"{made.trace_id}  {kind}")
-        say_shelf(out, made)
+        say_shelf(out, made, names)
 
     out.value(plain(made), say)
 
