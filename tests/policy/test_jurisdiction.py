@@ -18,7 +18,7 @@ from jinqiao.policy import (
 )
 
 
-def changed(law: Jurisdiction, name: str, **changes: object) -> Jurisdiction:
+def changed(law: Jurisdiction, name: str, /, **changes: object) -> Jurisdiction:
     rules = [replace(r, **changes) if r.name == name else r for r in law.rules]  # type: ignore[arg-type]
     return replace(law, rules=tuple(rules))
 
