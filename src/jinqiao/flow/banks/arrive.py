@@ -92,6 +92,8 @@ def _transactions(engine: Engine, bank: Bank) -> tuple[list[pa.Table], int]:
 
     good, faulty = ledger.split_berka(bank.trans, user_of=owner)
     rows = ledger.berka_transactions(good, digest=engine.vault.counterparty, user_of=owner)
+    # by day: a block then touches few of the lake's daily files
+    rows = rows.sort_by([("occurred_at", "ascending"), ("transaction_id", "ascending")])
     newest = pc.max(rows["occurred_at"]).cast("int64").as_py() if rows.num_rows else None
     days = [newest or 0, *bank.loans.day_us.tolist(), *bank.card_us.values()]
     return [rows, faulty], max(days)
