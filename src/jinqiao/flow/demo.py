@@ -88,6 +88,7 @@ def run_demo(
     with open_engine(workspace=workspace, clock=clock, chance=lambda: chance) as engine:
         played = open_market(engine, market, clock, seed=seed)
         played.arrive(_part(progress, "ledgers", 0.00, 0.08))
+        _approve_content(engine)
         played.log(_part(progress, "random log", 0.08, 0.16))
         live = played.plan(market.log_days, _part(progress, "first plan", 0.16, 0.20))
         first = _first(played, live, begun)
@@ -115,6 +116,17 @@ def _fresh(root: Path) -> Path:
             )
         shutil.rmtree(root)
     return root
+
+
+def _approve_content(engine: Engine) -> None:
+    """Let an institution that sells the class approve each piece, as the market's would."""
+    from jinqiao.flow.pieces import all_pieces, approve_piece
+
+    sellers = {p.product_class: p.institution_id for p in reversed([*engine.catalog().products()])}
+    anybody = next(iter(sellers.values()))
+    for piece in all_pieces(engine):
+        seller = sellers.get(piece.product_class, anybody) if piece.product_class else anybody
+        approve_piece(engine, piece.content_id, institution_id=seller, actor="market")
 
 
 def _part(progress: Progress, name: str, first: float, last: float) -> Progress:
