@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["link", "resolve", "resolve_owners"]
 
-_CHUNK = 500
+_CHUNK = 5_000
 _VIA = "via_"
 """Kind prefix of an identifier that was seen with a subject but belongs to another one."""
 

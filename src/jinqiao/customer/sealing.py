@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_memos", "seal_memos"]
 
-_CHUNK = 500
+_CHUNK = 5_000
 
 
 def seal_memos(tx: Tx, vault: Vault, subject_ids: pa.Array, texts: pa.Array) -> pa.Array:

@@ -25,6 +25,8 @@ from jinqiao.store.transaction import SqlTx
 __all__ = ["SqlRecords", "open_records"]
 
 _BUSY_S = 30.0
+_WAL_PAGES = 4_000
+"""SQLite moves what the log holds into the file when it has so many pages (16 MB)."""
 
 
 def open_records(url: str) -> SqlRecords:
@@ -147,6 +149,7 @@ def _sqlite_engine(url: str) -> Engine:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA cache_size=-65536")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
 
     return engine
 

@@ -15,6 +15,9 @@ from jinqiao.store.shape import Shape, shape_of, split_where
 
 __all__ = ["SqlTx"]
 
+_MANY = 16
+"""From so many rows on they are inserted at once, in the hope that all are new."""
+
 
 class SqlTx:
     """The ``Tx`` contract over one driver connection inside a transaction."""
@@ -37,6 +40,8 @@ class SqlTx:
         columns = shape.columns(rows, shape.fields)
         if self._dialect.by_row:
             sql = statements.inserted(self._dialect, table, False, ())
+            if len(rows) >= _MANY and self._all_new(shape, sql, columns):
+                return [True] * len(rows)
             return [self._run(sql, row).rowcount == 1 for row in zip(*columns, strict=True)]
         sql = statements.inserted(self._dialect, table, True, ())
         new = set(self._run(sql, columns).fetchall())
@@ -73,7 +78,7 @@ class SqlTx:
             self._dialect, table, conditions, tuple(order_by), limit is not None, lock
         )
         rows = self._run(sql, values if limit is None else [*values, limit]).fetchall()
-        return [self._decoded(shape, row) for row in rows]
+        return self._decoded(shape, rows)
 
     def update(self, table: str, where: Row, changes: Row) -> int:
         shape = self._shape(table, write=True)
@@ -154,6 +159,16 @@ class SqlTx:
         except Exception as error:
             raise self._told(error, dict(zip(shape.fields, last, strict=True))) from error
 
+    def _all_new(self, shape: Shape, sql: str, columns: Sequence[Sequence[Any]]) -> bool:
+        """Insert many rows at once; where some were there already, take them all back."""
+        self._cursor.execute("SAVEPOINT all_new")
+        self._run_many(shape, sql, columns)
+        new = bool(self._cursor.rowcount == len(columns[0]))
+        if not new:
+            self._cursor.execute("ROLLBACK TO all_new")
+        self._cursor.execute("RELEASE all_new")
+        return new
+
     def _run(self, sql: str, values: Sequence[Any], row: Any = None) -> Any:
         try:
             return self._cursor.execute(sql, values)
@@ -201,15 +216,19 @@ class SqlTx:
                 values.append(shape.one(name, value))
         return tuple(conditions), values
 
-    def _decoded(self, shape: Shape, row: Sequence[Any]) -> dict[str, Any]:
-        found = dict(zip(shape.fields, row, strict=True))
-        if not self._dialect.loads_json:
-            for name in shape.json_names:
-                if found[name] is not None:
-                    found[name] = json.loads(found[name])
-            for name in shape.bool_names:
-                if found[name] is not None:
-                    found[name] = bool(found[name])
+    def _decoded(self, shape: Shape, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+        names = tuple(shape.fields)
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        if self._dialect.loads_json:
+            return found
+        for name in shape.json_names:
+            for row in found:
+                if row[name] is not None:
+                    row[name] = json.loads(row[name])
+        for name in shape.bool_names:
+            for row in found:
+                if row[name] is not None:
+                    row[name] = bool(row[name])
         return found
 
 

@@ -36,7 +36,7 @@ Index("ix_clicks_trace_id", clicks.c.trace_id, clicks.c.position, unique=True)
 Index("ix_clicks_application_id", clicks.c.application_id, unique=True)
 Index("ix_clicks_customer_id", clicks.c.customer_id, clicks.c.clicked_at)
 Index("ix_clicks_institution_id", clicks.c.institution_id, clicks.c.clicked_at)
-Index("ix_clicks_expired_at", clicks.c.expired_at, clicks.c.expires_at)
+Index("ix_clicks_due", clicks.c.reserved, clicks.c.expired_at, clicks.c.expires_at)
 
 applications = Table(
     "applications",

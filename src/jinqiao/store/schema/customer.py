@@ -88,6 +88,8 @@ consents = Table(
     Column("expires_at", BigInteger),
 )
 Index("ix_consents_subject_id", consents.c.subject_id)
+Index("ix_consents_received_at", consents.c.received_at)
+Index("ix_consents_expires_at", consents.c.expires_at)
 
 audit = Table(
     "audit",

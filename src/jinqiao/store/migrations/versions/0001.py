@@ -87,7 +87,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_clicks_application_id", "clicks", ["application_id"], unique=True)
     op.create_index("ix_clicks_customer_id", "clicks", ["customer_id", "clicked_at"], unique=False)
-    op.create_index("ix_clicks_expired_at", "clicks", ["expired_at", "expires_at"], unique=False)
+    op.create_index(
+        "ix_clicks_due", "clicks", ["reserved", "expired_at", "expires_at"], unique=False
+    )
     op.create_index(
         "ix_clicks_institution_id", "clicks", ["institution_id", "clicked_at"], unique=False
     )
@@ -126,6 +128,8 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("consent_id"),
     )
+    op.create_index("ix_consents_expires_at", "consents", ["expires_at"], unique=False)
+    op.create_index("ix_consents_received_at", "consents", ["received_at"], unique=False)
     op.create_index("ix_consents_subject_id", "consents", ["subject_id"], unique=False)
     op.create_table(
         "content_approvals",
@@ -493,12 +497,14 @@ def downgrade() -> None:
     op.drop_index("ix_content_approvals_content_id", table_name="content_approvals")
     op.drop_table("content_approvals")
     op.drop_index("ix_consents_subject_id", table_name="consents")
+    op.drop_index("ix_consents_received_at", table_name="consents")
+    op.drop_index("ix_consents_expires_at", table_name="consents")
     op.drop_table("consents")
     op.drop_table("consent_texts")
     op.drop_table("closes")
     op.drop_index("ix_clicks_trace_id", table_name="clicks")
     op.drop_index("ix_clicks_institution_id", table_name="clicks")
-    op.drop_index("ix_clicks_expired_at", table_name="clicks")
+    op.drop_index("ix_clicks_due", table_name="clicks")
     op.drop_index("ix_clicks_customer_id", table_name="clicks")
     op.drop_index("ix_clicks_application_id", table_name="clicks")
     op.drop_table("clicks")
