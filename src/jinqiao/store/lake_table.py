@@ -42,9 +42,13 @@ class LakeTable:
         self._sql = sql
         self._manifest = Manifest(self.folder, durable=durable)
         self._index = KeyIndex()
+        self._repeating = [  # columns whose values come again, so that a dictionary is shorter
+            c.name for c in schema.columns if c.type == "string" and c.name not in schema.key
+        ]
         self._paths: list[str] = []  # by file number in the index
         self._pending: list[File] = []  # committed, and not in the index yet
         self._view_at = -1  # the commit that the view was made at
+        self._asked: tuple[list[pa.ChunkedArray], Digests] | None = None  # digested last
         self._state = threading.RLock()  # guards what is above
         self._writer = threading.Lock()
 
@@ -135,7 +139,10 @@ class LakeTable:
         if not path.parent.exists():
             path.parent.mkdir(exist_ok=True)
             _sync(self.folder)
-        pq.write_table(rows, path, compression="zstd", row_group_size=_ROW_GROUP)
+        pq.write_table(
+            rows, path, compression="zstd", row_group_size=_ROW_GROUP,
+            use_dictionary=self._repeating,
+        )  # fmt: skip
         if self._manifest.durable:
             _sync(path)
             _sync(path.parent)
@@ -143,10 +150,16 @@ class LakeTable:
 
     def _digests(self, keys: pa.Table) -> Digests:
         """Return 64 bits of MD5 of each row's key (n,): the same in every process and version."""
+        columns, asked = [keys.column(name) for name in self.schema.key], self._asked
+        if asked and all(a.equals(b) for a, b in zip(asked[0], columns, strict=True)):
+            return asked[1]  # rows are asked for first, and appended after
         names = ", ".join(f'"{name}"' for name in self.schema.key)
         digest = f"md5_number_lower(concat_ws(chr(31), {names}))"
-        found = self._sql.query(f"SELECT {digest} AS d FROM given", {"given": keys}, {})
-        return np.asarray(found["d"]).view(np.int64)
+        given = keys.select(list(self.schema.key))
+        found = self._sql.query(f"SELECT {digest} AS d FROM given", {"given": given}, {})
+        digests = np.asarray(found["d"]).view(np.int64)
+        self._asked = (columns, digests)
+        return digests
 
     def _repeats(self, batch: pa.Table, digests: Digests) -> Mask:
         """Return which rows have the key of an earlier row of the same batch."""
