@@ -6,6 +6,7 @@ and the profiles' numbers; a call computes the part of the customers and moments
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Scorer", "levels_of"]
 
 _CHUNK = 200_000
+_KEPT_BYTES = 1 << 28
 
 
 class _Moments(Protocol):
@@ -66,6 +68,61 @@ class _Side:
     words: tuple[Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Of one stage and some customers: linear scores (n, g) and words (n, t), or None."""
+
+    linear: Any
+    words: Any
+
+
+class _Kept:
+    """The customers' parts, kept once computed: a customer who comes back is only looked up.
+
+    Rows are filled before they are called known, so threads may fill one at once: with the same.
+    """
+
+    def __init__(self, parts: Sequence[_Part], n: int) -> None:
+        self.parts = parts
+        self._known = np.zeros(n, np.bool_)
+
+    @classmethod
+    def of(cls, model: ChainModel, n: int) -> _Kept | None:
+        """Return room for n customers, or None where that is too much to keep."""
+        trees = [0 if forest is None else forest.n_trees for forest in model.forests]
+        groups = [0 if s.linear is None else len(s.linear.slopes) for s in model.stages]
+        if 4 * n * (sum(trees) + sum(groups)) > _KEPT_BYTES:
+            return None
+        made = zip(model.stages, model.forests, trees, groups, strict=True)
+        parts = [
+            _Part(
+                None if stage.linear is None else np.empty((n, g), stage.linear.slopes.dtype),
+                None if forest is None else np.empty((n, t), np.uint32),
+            )
+            for stage, forest, t, g in made
+        ]
+        return cls(parts, n)
+
+    def learn(
+        self, ci: NDArray[np.int32], part: Callable[[int, NDArray[np.float32]], _Part],
+        matrix: NDArray[np.float32],
+    ) -> None:  # fmt: skip
+        """Fill in the rows of these customers that are not there yet."""
+        wanted = np.zeros(len(self._known), np.bool_)
+        wanted[ci] = True
+        rows = np.flatnonzero(wanted & ~self._known)
+        if not rows.size:
+            return
+        some = matrix[rows]
+        for place, kept in enumerate(self.parts):
+            made = part(place, some)
+            if kept.linear is not None:
+                kept.linear[rows] = made.linear
+            if kept.words is not None:
+                kept.words[rows] = made.words
+        self._known[rows] = True
+
+
 class Scorer:
     """Chances of pairs of these profiles and products; a ``shelf`` calls it.
 
@@ -78,6 +135,7 @@ class Scorer:
         self.model = model
         self.people = customers(model.layout, profiles)
         self.goods = _goods(model, products)
+        self._kept = _Kept.of(model, len(self.people.matrix))
 
     def __call__(
         self,
@@ -110,26 +168,44 @@ class Scorer:
         out = np.empty((len(ci), 4), dtype=np.float32)
         if len(ci) == 0:
             return out
-        who, ci = _only(self.people, ci)
+        who, ci, parts = self._people(ci)
         columns = context.matrix(position)
         moments = (context.day_of_month().astype(np.float32), context.city_tier)
-        sides = [self._side(place, who.matrix, columns) for place in range(4)]
+        sides = [self._side(place, parts[place], columns) for place in range(4)]
         for start in range(0, len(ci), _CHUNK):
             part = slice(start, start + _CHUNK)
             self._chunk(who, moments, sides, (ci[part], pi[part], ki[part]), out[part])
         return out
 
-    def _side(self, place: int, who: NDArray[np.float32], moments: NDArray[np.float32]) -> _Side:
-        """Return what a stage needs of customers and moments, computed once a row."""
+    def _people(
+        self, ci: NDArray[np.int32]
+    ) -> tuple[Customers, NDArray[np.int32], Sequence[_Part]]:
+        """Return the customers asked for, each pair's place among them, and their parts."""
+        if self._kept is not None:
+            self._kept.learn(ci, self._part, self.people.matrix)
+            return self.people, ci, self._kept.parts
+        who, ci = _only(self.people, ci)
+        return who, ci, [self._part(place, who.matrix) for place in range(4)]
+
+    def _part(self, place: int, who: NDArray[np.float32]) -> _Part:
+        """Return what a stage needs of customers, computed once a row."""
         stage, forest = self.model.stages[place], self.model.forests[place]
-        words = (None, None) if forest is None else (forest.words(0, who), forest.words(2, moments))
+        words = None if forest is None else forest.words(0, who)
+        if stage.linear is None:
+            return _Part(None, words)
+        slopes = stage.linear.slopes[:, : self.model.layout.widths[0]]
+        return _Part(_rowwise(stage.linear.scaling.apply(who), slopes), words)
+
+    def _side(self, place: int, part: _Part, moments: NDArray[np.float32]) -> _Side:
+        """Return what a stage needs of customers and moments."""
+        stage, forest = self.model.stages[place], self.model.forests[place]
+        words = (part.words, None if forest is None else forest.words(2, moments))
         if stage.linear is None:
             return _Side(None, None, words)
         k1, k2, k3, _ = self.model.layout.widths
-        scaling, slopes = stage.linear.scaling, stage.linear.slopes
-        mine = scaling.apply(who) @ slopes[:, :k1].T
         third = slice(k1 + k2, k1 + k2 + k3)
-        return _Side(mine, scaling.apply(moments, k1 + k2) @ slopes[:, third].T, words)
+        scaled = stage.linear.scaling.apply(moments, k1 + k2)
+        return _Side(part.linear, _rowwise(scaled, stage.linear.slopes[:, third]), words)
 
     def _chunk(
         self,
@@ -184,6 +260,11 @@ class Scorer:
                 raise InputError(f"a row outside 0 … {size - 1}", field=f"{name}_index")
             found.append(rows)
         return found[0], found[1], found[2]
+
+
+def _rowwise(z: NDArray[np.float32], slopes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return z·slopes, (n, g). Unlike BLAS, a row comes to the same bits among any others."""
+    return np.asarray(np.einsum("nk,gk->ng", z, slopes), np.float32)
 
 
 def _only(people: Customers, ci: NDArray[np.int32]) -> tuple[Customers, NDArray[np.int32]]:
