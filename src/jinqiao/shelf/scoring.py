@@ -139,13 +139,25 @@ def _worth(
     """Return the worth of pairs; the cheapest alternative is one the customer may have."""
     customer, product = pairs
     group = serving.class_code[product]
-    rows, place = np.unique(customer, return_inverse=True)
+    rows, place = _distinct(customer, serving.profiles.num_rows)
     least = np.full((len(rows), len(CLASSES)), np.inf)
     found = cheapest(serving.may_see(rows), serving.comparable_cost_minor, serving.class_code)
     least[:, : found.shape[1]] = found
     fit = estimate_fit(p_click, serving.worths.average_click[group])
     benefit = serving.worths.benefit_minor[group]
     return estimate_worth(benefit, fit, serving.comparable_cost_minor[product], least[place, group])
+
+
+def _distinct(
+    customer: NDArray[np.int32], n: int
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Return the rows named, ascending, and each one's place among them; many without sorting."""
+    if len(customer) < n // 8:
+        rows, place = np.unique(customer, return_inverse=True)
+        return rows, place
+    seen = np.zeros(n, np.bool_)
+    seen[customer] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[customer]
 
 
 def _money(

@@ -195,7 +195,17 @@ class CustomerIndex:
 
     def rows(self, customer_ids: Sequence[str]) -> NDArray[np.int32]:
         """Return the row of each id, −1 for an unknown one."""
-        return np.fromiter((self.find(i) for i in customer_ids), np.int32, len(customer_ids))
+        n = len(customer_ids)
+        if n < 8 or not len(self.digest):
+            return np.fromiter((self.find(i) for i in customer_ids), np.int32, n)
+        wanted = np.fromiter(map(_digest, customer_ids), np.uint64, n)
+        spot = np.minimum(np.searchsorted(self.digest, wanted), len(self.digest) - 1)
+        rows = np.where(self.digest[spot] == wanted, self.row[spot], -1).astype(np.int32)
+        found = self.ids.take(pa.array(np.maximum(rows, 0)))
+        same = pc.equal(found, pa.array(customer_ids, pa.string())).to_numpy(zero_copy_only=False)
+        for i in np.flatnonzero((rows >= 0) & ~same).tolist():  # two ids of one digest
+            rows[i] = self.find(customer_ids[i])
+        return rows
 
 
 def _digest(text: str) -> int:
