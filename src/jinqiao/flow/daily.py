@@ -41,6 +41,7 @@ from jinqiao.shelf.serving import CLASSES
 if TYPE_CHECKING:
     from jinqiao.propensity import ChainModel
     from jinqiao.settlement import Settled
+    from jinqiao.store.base import Tx
 
 __all__ = [
     "Day",
@@ -179,7 +180,8 @@ def build_profiles(engine: Engine, as_of_us: int) -> pa.Table:
     bring anybody back.
     """
     with engine.records.reading() as tx:
-        mapped, consent = customer.customer_map(tx), customer.consent_state(tx, as_of_us)
+        mapped = customer.customer_map(tx)
+        consent = customer.consent_state(tx, as_of_us, purpose=Purpose.PERSONALISE)
     kept = engine.lake.read_features(as_of_us, engine.dictionary.version)
     if kept is not None:
         return _consenting(kept, consent)
@@ -200,8 +202,7 @@ def _place(engine: Engine) -> profile.Place:
 
 
 def _consenting(profiles: pa.Table, consent: pa.Table) -> pa.Table:
-    mine = pc.and_(pc.equal(consent["purpose"], Purpose.PERSONALISE.value), consent["granted"])
-    ids = consent.filter(mine)["customer_id"].combine_chunks()
+    ids = consent.filter(consent["granted"])["customer_id"].combine_chunks()
     return profiles.filter(pc.is_in(profiles["customer_id"], value_set=ids))
 
 
@@ -416,11 +417,16 @@ def publish(engine: Engine, serving: Serving, planned: Planned, model: ChainMode
 
 def expire_holds(engine: Engine, now_us: int) -> int:
     """Free the units of click-outs whose hold has passed without a report; return how many."""
+    with engine.writing() as tx:
+        return expire_within(tx, now_us)
+
+
+def expire_within(tx: Tx, now_us: int) -> int:
+    """Return the same inside a transaction that is open already."""
     from jinqiao import conversion
 
-    with engine.writing() as tx:
-        conversion.expire(tx, now_us=now_us)
-        return catalogs.expire(tx, now_us)
+    conversion.expire(tx, now_us=now_us)
+    return catalogs.expire(tx, now_us)
 
 
 def close(engine: Engine, as_of_us: int) -> Settled:

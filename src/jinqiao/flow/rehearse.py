@@ -19,12 +19,13 @@ from jinqiao.domain.consent import Purpose
 from jinqiao.domain.identity import STRONG_KINDS
 from jinqiao.domain.time import DAY_US
 from jinqiao.flow import daily, intake
-from jinqiao.flow.live import Live, receive_reports
+from jinqiao.flow.live import Live, receive_within
 from jinqiao.flow.pacing import Pacer
 from jinqiao.flow.plan import Planned
 from jinqiao.flow.wiring import Engine, Progress, nothing_to_say
 
 if TYPE_CHECKING:
+    from jinqiao.store.base import Tx
     from jinqiao.synthetic import Life, Market
 
 __all__ = ["Rehearsal", "SimulatedClock", "open_market"]
@@ -190,11 +191,18 @@ class Rehearsal:
         self.reports()
 
     def reports(self) -> None:
-        """Take in every report that has arrived by now."""
-        arrived = self.life.reports(self.clock())
-        if arrived.num_rows:
-            receive_reports(self.engine, arrived)
-        daily.expire_holds(self.engine, self.clock())
+        """Take in every report that has arrived by now, and free holds that have passed."""
+        now = self.clock()
+        arrived = self.life.reports(now)
+        if arrived.num_rows == 0:
+            daily.expire_holds(self.engine, now)
+            return
+
+        def step(tx: Tx) -> int:
+            receive_within(tx, arrived, now_us=now)
+            return daily.expire_within(tx, now)
+
+        self.engine.write(step, durable=True)
 
     def _serve(self, live: Live, sessions: pa.Table, consents: dict[str, str], policy: str) -> None:
         shelves = live.rank(live.requests(sessions, self.customers, consents), policy=policy)
