@@ -139,10 +139,10 @@ class Rehearsal:
             return self._live
         at = self.day_us(day)
         self.clock.now_us = at
+        self._flush()  # what yesterday's shelf still holds: it is put aside below
         since = day - self.market.log_days
         if self.ready is None or since % REBUILD_DAYS == 0:
             self._week_in(day)
-            self._flush()
             self.ready = daily.prepare(self.engine, at, seed=self.seed, progress=progress)
         warm = self.plans[-1].duals if self.plans else None
         planned = daily.replan(
