@@ -64,6 +64,19 @@ def test_the_quick_start_prints_what_the_readme_says(start: Path) -> None:
     assert not any(told), "\n".join(told)
 
 
+def test_the_quick_start_logs_every_day(start: Path) -> None:
+    """Each of the 28 random days and the 7 under the plan is in the decision log."""
+    from jinqiao.flow.wiring import open_engine
+
+    with open_engine(start / "first") as engine:
+        days = engine.lake.query(
+            "select cast(occurred_at + interval 8 hour as date) as day, min(policy) as policy,"
+            " max(policy) as other from decisions group by day order by day"
+        ).to_pylist()
+    assert [row["policy"] for row in days] == ["random"] * 28 + ["plan"] * 7
+    assert all(row["policy"] == row["other"] for row in days)
+
+
 @pytest.mark.parametrize("block", ALONE, ids=lambda block: block.name)
 def test_an_example_prints_what_its_page_says(block: Block, start: Path, tmp_path: Path) -> None:
     """Each marked command of a page, the rows of docs/points.md among them, prints just that."""

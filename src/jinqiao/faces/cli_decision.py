@@ -32,6 +32,7 @@ def listed(
     call: Call,
     customer: str = typer.Option("", help="Of this customer."),
     clicked: bool = typer.Option(False, help="Those that somebody left by alone."),
+    day: str = typer.Option("", help="Those of this UTC day alone, as 2026-11-24."),
     limit: int = typer.Option(20, min=1, max=1000, help="How many at once."),
 ) -> None:
     """List the newest shelves that were shown, with the trace id of each."""
@@ -40,7 +41,7 @@ def listed(
 
     with call.engine() as engine:
         found = find_customer_id(engine, customer) if customer else None
-        rows = recent(engine, customer_id=found, clicked=clicked, limit=limit)
+        rows = recent(engine, customer_id=found, clicked=clicked, day=day, limit=limit)
     columns = (
         ("trace_id", "trace"), ("occurred_at", "at"), ("customer_id", "customer"),
         ("channel", "channel"), ("scene", "scene"), ("offers", "offers"),

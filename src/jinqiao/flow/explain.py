@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.domain.decision import Decision, Reason
 from jinqiao.domain.messages import LANGUAGES, render
 from jinqiao.domain.shelf import Context
 from jinqiao.domain.time import from_us
-from jinqiao.errors import JinqiaoError, NotFound
+from jinqiao.errors import InputError, JinqiaoError, NotFound
 from jinqiao.flow.wiring import Engine
 
 if TYPE_CHECKING:
@@ -66,23 +67,42 @@ def logged_rows(engine: Engine, trace_id: str) -> list[dict[str, Any]]:
 
 
 def recent(
-    engine: Engine, *, customer_id: str | None = None, clicked: bool = False, limit: int = 20
+    engine: Engine,
+    *,
+    customer_id: str | None = None,
+    clicked: bool = False,
+    day: str = "",
+    limit: int = 20,
 ) -> list[dict[str, Any]]:
     """Return the newest shelves of the decision log: trace, instant, customer, place, offers.
 
-    ``clicked``: only shelves by which somebody left for an institution.
+    ``clicked``: only shelves by which somebody left for an institution. ``day``: of this UTC day,
+    ISO. Raises InputError for what is no day.
     """
-    of = " where customer_id = $customer" if customer_id else ""
+    asked = {"customer": customer_id, "day": _day(day)}
+    given = {name: value for name, value in asked.items() if value}
+    wanted = {
+        "customer": "customer_id = $customer",
+        "day": "cast(occurred_at as date) = cast($day as date)",
+    }
+    tests = [wanted[name] for name in given]
     if clicked:
-        of += f" {'and' if of else 'where'} trace_id in (select trace_id from outcomes)"
-    given = {"customer": customer_id} if customer_id else {}
+        tests.append("trace_id in (select trace_id from outcomes)")
     found = engine.lake.query(
         "select trace_id, min(occurred_at) as occurred_at, min(customer_id) as customer_id,"
         " min(channel) as channel, min(scene) as scene, count(*) as offers from decisions"
-        f"{of} group by trace_id order by occurred_at desc, trace_id limit {int(limit)}",
+        f"{' where ' if tests else ''}{' and '.join(tests)}"
+        f" group by trace_id order by occurred_at desc, trace_id limit {int(limit)}",
         **given,
     ).to_pylist()
     return [{**row, "occurred_at": row["occurred_at"].isoformat() + "Z"} for row in found]
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError as error:
+        raise InputError(f"no day: {text!r}", field="day", fix="as 2026-11-24") from error
 
 
 def explain(
