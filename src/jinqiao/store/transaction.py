@@ -44,7 +44,7 @@ class SqlTx:
                 return [True] * len(rows)
             return [self._run(sql, row).rowcount == 1 for row in zip(*columns, strict=True)]
         sql = statements.inserted(self._dialect, table, True, ())
-        new = set(self._run(sql, columns).fetchall())
+        new = set(self._run(sql, [list(column) for column in columns]).fetchall())
         return [_take(new, key) for key in _keys(shape, columns)]
 
     def upsert(self, table: str, rows: Sequence[Row]) -> None:
