@@ -277,7 +277,8 @@ def test_a_click_is_made_once(site: Site) -> None:
     again = site.ask("POST", "/v1/clicks", "customer", json=body, headers=key)
     plain = site.ask("POST", "/v1/clicks", "customer", json=body)
     assert first.json()["allowed"]
-    assert first.json()["click_id"] in first.json()["url"]
+    url = first.json()["url"]  # a lead goes by API: there is no address to open
+    assert url is None or first.json()["click_id"] in url
     assert first.json() == again.json()
     assert again.headers["idempotent-replayed"] == "true"
     assert plain.json()["click_id"] == first.json()["click_id"]
