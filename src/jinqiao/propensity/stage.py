@@ -12,6 +12,7 @@ Source: Ke et al., "LightGBM", NeurIPS 2017; Niculescu-Mizil & Caruana, ICML 200
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,8 @@ __all__ = ["KINDS", "Levels", "StageModel", "StageSpec", "fit_stage"]
 
 KINDS = ("constant", "logistic", "linear", "trees", "blend")
 _FEW = 40
+_FILTERS = threading.Lock()
+"""Held while warnings are silenced: the filters are everybody's, and stages fit side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +358,7 @@ def _logistic(early: _Rows, last: _Rows) -> NDArray[np.float64]:
     pipe = make_pipeline(impute, StandardScaler(), LogisticRegression(C=1.0, max_iter=60, tol=1e-3))
     import warnings
 
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipe.fit(x, y, logisticregression__sample_weight=w)
     return np.asarray(pipe.predict_proba(last.x)[:, 1])
