@@ -76,10 +76,11 @@ def record_consents(tx: Tx, events: Iterable[ConsentEvent]) -> int:
 def record_consents_table(tx: Tx, table: pa.Table) -> int:
     """Return how many rows of a CONSENT_EVENTS table are new."""
     table = tables.check(table, CONSENT_EVENTS)
-    columns = [_column(table.column(name)) for name in CONSENT_EVENTS.names]
+    names = CONSENT_EVENTS.names
+    columns = [_column(table.column(name)) for name in names]
     rows: list[dict[str, Any]] = []
     for values in zip(*columns, strict=True):
-        row = dict(zip(CONSENT_EVENTS.names, values, strict=True))
+        row = dict(zip(names, values, strict=True))
         _known_words(row)
         row["text_version"] = row["text_version"] or newest_text(row["purpose"]).version
         row["channel"] = row["channel"] or "web"
@@ -305,9 +306,15 @@ def _recorded(tx: Tx, rows: Sequence[dict[str, Any]]) -> int:
     return sum(tx.insert_new("consents", rows))
 
 
+_NAMED = itemgetter(
+    "subject_id", "purpose", "action", "text_version", "occurred_at", "channel", "scope",
+    "expires_at",
+)  # fmt: skip
+"""What a statement's id is of."""
+
+
 def _consent_id(row: Row) -> str:
-    parts = ("subject_id", "purpose", "action", "text_version", "occurred_at", "channel", "scope")
-    return keyed_id("cns", *(row[part] for part in parts), row["expires_at"])
+    return keyed_id("cns", *_NAMED(row))
 
 
 def _rank(row: Row) -> tuple[int, bool, str]:

@@ -6,7 +6,7 @@ e-mail) keeps a subject of its own and joins nobody, so a family's tablet makes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,24 +51,15 @@ def resolve(
     """
     import pyarrow as pa
 
-    if kind not in STRONG_KINDS | WEAK_KINDS:
-        raise InputError(
-            f"no identifier kind {kind!r}",
-            field="kind",
-            fix=f"use one of {', '.join(sorted(STRONG_KINDS | WEAK_KINDS))}",
-        )
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, "string")
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     encoded = array.dictionary_encode()
     texts = [str(text) for text in encoded.dictionary.to_pylist()]
-    _not_blank(kind, texts)
+    _checked(kind, texts)
     digests = vault.digests(kind, texts)
-    known = _known(tx, kind, digests)
-    fresh = {d: t for d, t in zip(digests, texts, strict=True) if d not in known}
-    known |= _created(tx, kind, fresh, _Making(now_us, rng, vault))
-    ids = pa.array([known[digest] for digest in digests], pa.string())
-    return ids.take(encoded.indices)
+    ids = _resolved(tx, kind, (digests, texts), _Making(now_us, rng, vault))
+    return pa.array(ids, pa.string()).take(encoded.indices)
 
 
 def resolve_owners(
@@ -132,10 +123,10 @@ def _link_plain(tx: Tx, pairs: Sequence[_Pair], making: _Making) -> list[_Pair]:
     Plain are a pair with a weak key, and a strong one that nobody has and only one subject is said
     to have.
     """
-    subject = _subjects(tx, (known for known, _ in pairs), making)
     digests = _digests((one for pair in pairs for one in pair), making)
+    subject = _subjects(tx, (known for known, _ in pairs), digests, making)
     owner = {digests[known]: found for known, found in subject.items()}
-    owner |= _owners(tx, [other for _, other in pairs if other.kind in STRONG_KINDS], making)
+    owner |= _owners(tx, [other for _, other in pairs if other.kind in STRONG_KINDS], digests)
     said: dict[str, set[str]] = {}
     for known, other in pairs:
         if known.kind in STRONG_KINDS:
@@ -150,13 +141,13 @@ def _link_plain(tx: Tx, pairs: Sequence[_Pair], making: _Making) -> list[_Pair]:
         weak = {known.kind, other.kind} & WEAK_KINDS
         (plain if weak or alone else rest).append((known, other))
     weak_keys = (other for _, other in plain if other.kind in WEAK_KINDS)
-    theirs = _subjects(tx, weak_keys, making)
+    theirs = _subjects(tx, weak_keys, digests, making)
     keep = [
         (subject[known], other, _kind(known, other))
         for known, other in plain
         if theirs.get(other) != subject[known]
     ]
-    _attach_all(tx, keep, making)
+    _attach_all(tx, keep, digests, making)
     return rest
 
 
@@ -165,22 +156,35 @@ def _kind(known: Identifier, other: Identifier) -> str:
     return _VIA + other.kind if {known.kind, other.kind} & WEAK_KINDS else other.kind
 
 
-def _subjects(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> dict[Identifier, str]:
+def _resolved(
+    tx: Tx, kind: str, keys: tuple[Sequence[str], Sequence[str]], making: _Making
+) -> list[str]:
+    """Return the subject of each (digest, text) of one kind, made where it is new."""
+    known = _known(tx, kind, keys[0])
+    fresh = {d: t for d, t in zip(*keys, strict=True) if d not in known}
+    known |= _created(tx, kind, fresh, making)
+    return [known[digest] for digest in keys[0]]
+
+
+def _subjects(
+    tx: Tx, identifiers: Iterable[Identifier], digests: Mapping[Identifier, str], making: _Making
+) -> dict[Identifier, str]:
     """Return the subject of every identifier, made where it is new."""
     found: dict[Identifier, str] = {}
     for kind, group in _by_kind(identifiers).items():
-        values = [item.value for item in group]
-        ids = resolve(tx, kind, values, now_us=making.now_us, rng=making.rng, vault=making.vault)
-        found |= dict(zip(group, ids.to_pylist(), strict=True))
+        texts = [item.value for item in group]
+        ids = _resolved(tx, kind, ([digests[item] for item in group], texts), making)
+        found |= zip(group, ids, strict=True)
     return found
 
 
-def _owners(tx: Tx, identifiers: Iterable[Identifier], making: _Making) -> dict[str, str]:
+def _owners(
+    tx: Tx, identifiers: Iterable[Identifier], digests: Mapping[Identifier, str]
+) -> dict[str, str]:
     """Return digest → subject of the identifiers somebody has already."""
     taken: dict[str, str] = {}
     for kind, group in _by_kind(identifiers).items():
-        values = [item.value for item in group]
-        taken |= _known(tx, kind, making.vault.digests(kind, values))
+        taken |= _known(tx, kind, [digests[item] for item in group])
     return taken
 
 
@@ -188,7 +192,9 @@ def _digests(identifiers: Iterable[Identifier], making: _Making) -> dict[Identif
     """Return the lookup digest of every identifier: two spellings of one have one."""
     found: dict[Identifier, str] = {}
     for kind, group in _by_kind(identifiers).items():
-        found |= zip(group, making.vault.digests(kind, [one.value for one in group]), strict=True)
+        texts = [one.value for one in group]
+        _checked(kind, texts)
+        found |= zip(group, making.vault.digests(kind, texts), strict=True)
     return found
 
 
@@ -199,7 +205,12 @@ def _by_kind(identifiers: Iterable[Identifier]) -> dict[str, list[Identifier]]:
     return groups
 
 
-def _attach_all(tx: Tx, keep: Sequence[tuple[str, Identifier, str]], making: _Making) -> None:
+def _attach_all(
+    tx: Tx,
+    keep: Sequence[tuple[str, Identifier, str]],
+    digests: Mapping[Identifier, str],
+    making: _Making,
+) -> None:
     """Note identifiers with their subjects: (subject id, identifier, kind to note it as)."""
     wrapped: dict[str, bytes] = {}
     ids = list(dict.fromkeys(subject_id for subject_id, _, _ in keep))
@@ -213,7 +224,7 @@ def _attach_all(tx: Tx, keep: Sequence[tuple[str, Identifier, str]], making: _Ma
             raise InputError("the subject was erased", record=subject_id)
         if subject_id not in keys:
             keys[subject_id] = making.vault.key(subject_id, wrapped[subject_id])
-        digest = making.vault.digest(identifier.kind, identifier.value)
+        digest = digests[identifier]
         sealed = making.vault.seal(keys[subject_id], subject_id, (identifier.value,))[0]
         rows.append(_identifier(digest, subject_id, kind, sealed, making.now_us))
     if rows:
@@ -290,7 +301,8 @@ def _created(tx: Tx, kind: str, fresh: dict[str, str], making: _Making) -> dict[
 
 
 def _attach(tx: Tx, subject_id: str, identifier: Identifier, kind: str, making: _Making) -> None:
-    _attach_all(tx, [(subject_id, identifier, kind)], making)
+    digest = making.vault.digest(identifier.kind, identifier.value)
+    _attach_all(tx, [(subject_id, identifier, kind)], {identifier: digest}, making)
 
 
 def _identifier(digest: str, subject_id: str, kind: str, sealed: bytes, now_us: int) -> Row:
@@ -304,7 +316,13 @@ def _identifier(digest: str, subject_id: str, kind: str, sealed: bytes, now_us: 
     return row
 
 
-def _not_blank(kind: str, texts: Sequence[str]) -> None:
+def _checked(kind: str, texts: Sequence[str]) -> None:
+    if kind not in STRONG_KINDS | WEAK_KINDS:
+        raise InputError(
+            f"no identifier kind {kind!r}",
+            field="kind",
+            fix=f"use one of {', '.join(sorted(STRONG_KINDS | WEAK_KINDS))}",
+        )
     for text in texts:
         if not text.strip():
             raise SchemaError("a blank identifier finds nobody", field=kind, fix="leave it out")
