@@ -5,7 +5,8 @@ The clock is the market's. Nothing here reads the market's truth; ``evaluate`` d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = ["Rehearsal", "SimulatedClock", "open_market"]
 _TICKS = 12
 _LOG_TICKS = 4
 _BLOCKS_AT_ONCE = 20
+_BLOCKS_A_BATCH = 5
 REBUILD_DAYS = 7
 """Profiles and models are made anew so often; the plan every day."""
 
@@ -81,23 +83,31 @@ class Rehearsal:
         self._map_customers()
 
     def _arrive_blocks(self, blocks: list[int]) -> None:
-        """Take in some thousand people; few large batches keep the lake's files few."""
-        market, engine = self.market, self.engine
-        begin, name = self.day_us(0), f"{blocks[0]}-{blocks[-1]}"
-        attributes = pa.concat_tables([market.attributes(b) for b in blocks])
-        attributes = _not_before(attributes, self.clock())
-        intake.receive_table(
-            engine, "attributes", attributes, source="market", batch_id=f"attributes-{name}"
-        )
-        history = pa.concat_tables([market.transactions(b, None, begin) for b in blocks])
-        history = _not_before(history, self.clock())
-        intake.receive_table(
-            engine, "transactions", history, source="market", batch_id=f"history-{name}"
-        )
-        intake.receive_consents(engine, pa.concat_tables([market.consents(b) for b in blocks]))
-        identifiers = pa.concat_tables([market.identifiers(b) for b in blocks])
-        strong = pc.is_in(identifiers["kind"], pa.array(sorted(STRONG_KINDS)))
-        intake.receive_identifiers(engine, identifiers.filter(strong))
+        """Take in some thousand people, while what comes next is generated."""
+        market, begin = self.market, self.day_us(0)
+
+        def joined(of: Callable[[int], pa.Table], some: list[int]) -> pa.Table:
+            return pa.concat_tables([of(block) for block in some])
+
+        def history(block: int) -> pa.Table:
+            return market.transactions(block, None, begin)
+
+        parts = [blocks[i : i + _BLOCKS_A_BATCH] for i in range(0, len(blocks), _BLOCKS_A_BATCH)]
+        with ThreadPoolExecutor(1) as ahead:
+            people = ahead.submit(joined, market.attributes, blocks)
+            ledgers = [ahead.submit(joined, history, part) for part in parts]
+            said = ahead.submit(joined, market.consents, blocks)
+            known = ahead.submit(joined, market.identifiers, blocks)
+            self._arrived("attributes", blocks, people.result())
+            for part, ledger in zip(parts, ledgers, strict=True):
+                self._arrived("transactions", part, ledger.result())
+            intake.receive_consents(self.engine, said.result())
+            strong = pc.is_in(known.result()["kind"], pa.array(sorted(STRONG_KINDS)))
+            intake.receive_identifiers(self.engine, known.result().filter(strong))
+
+    def _arrived(self, kind: str, blocks: list[int], rows: pa.Table) -> None:
+        rows, name = _not_before(rows, self.clock()), f"{kind}-{blocks[0]}-{blocks[-1]}"
+        intake.receive_table(self.engine, kind, rows, source="market", batch_id=name)
 
     def _map_customers(self) -> None:
         users = pa.concat_arrays(
