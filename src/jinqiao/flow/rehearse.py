@@ -35,6 +35,8 @@ _TICKS = 12
 _LOG_TICKS = 4
 _BLOCKS_AT_ONCE = 20
 _BLOCKS_A_BATCH = 5
+_LOG_REBUILD_DAYS = 14
+"""Profiles are made anew so often in the log, where no shelf is ranked by them yet."""
 REBUILD_DAYS = 7
 """Profiles and models are made anew so often; the plan every day."""
 
@@ -128,14 +130,15 @@ class Rehearsal:
         """Play the first days under the random policy: every learner starts from this log."""
         for day in range(self.market.log_days):
             progress(f"day {day}", day / self.market.log_days)
-            if day % REBUILD_DAYS == 0 or self._live is None:
+            if day % REBUILD_DAYS == 0:
+                self._week_in(day)
+            if day % _LOG_REBUILD_DAYS == 0 or self._live is None:
                 self._live = self._unplanned(day)
             self.play_day(self._live, day, policy="random", ticks=_LOG_TICKS)
         self._flush()
 
     def _unplanned(self, day: int) -> Live:
         """Return a shelf without a model: who may see what, as of a day."""
-        self._week_in(day)
         at = self.day_us(day)
         profiles = daily.build_profiles(self.engine, at)
         serving, catalog, _ = daily.make_serving(
