@@ -43,7 +43,9 @@ def limit_rows(tx: Tx, catalog: Catalog, now_us: int) -> pa.Table:
     from jinqiao.engines.tables import arrow_schema
 
     terms = limit_terms(catalog)
-    keys = [period_key(now_us, one.limit.period, one.zone) for one in terms]
+    spans = {(one.limit.period, one.zone) for one in terms}
+    key_of = {span: period_key(now_us, *span) for span in spans}
+    keys = [key_of[one.limit.period, one.zone] for one in terms]
     counters = _counters(tx, terms, keys)
     rows = [
         _row(one, key, counters.get((one.limit_id, key)))

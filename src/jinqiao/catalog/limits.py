@@ -72,12 +72,7 @@ class ProductTerms:
 
 def limit_terms(catalog: Catalog) -> tuple[LimitTerms, ...]:
     """Return every limit of every institution, its branches and its products, in catalog order."""
-    found: list[LimitTerms] = []
-    for institution in catalog.institutions:
-        owners: tuple[_Owner, ...] = (institution, *institution.branches, *institution.products)
-        for owner in owners:
-            found += _of(owner, institution)
-    return tuple(found)
+    return _listed(_Same(catalog))
 
 
 def terms_of(catalog: Catalog) -> dict[str, ProductTerms]:
@@ -105,6 +100,16 @@ def _compiled(same: _Same) -> dict[str, ProductTerms]:
         for institution in same.catalog.institutions
         for product in institution.products
     }
+
+
+@lru_cache(maxsize=8)
+def _listed(same: _Same) -> tuple[LimitTerms, ...]:
+    found: list[LimitTerms] = []
+    for institution in same.catalog.institutions:
+        owners: tuple[_Owner, ...] = (institution, *institution.branches, *institution.products)
+        for owner in owners:
+            found += _of(owner, institution)
+    return tuple(found)
 
 
 def _product(product: Product, institution: Institution) -> ProductTerms:

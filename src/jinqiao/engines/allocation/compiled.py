@@ -116,7 +116,8 @@ def compile_problem(
          for r, s in zip(rows, size, strict=True)],
         dtype=np.float64,
     )  # fmt: skip
-    whole = np.array([_is_whole(pairs, row) for row in rows], dtype=bool)
+    is_whole = {measure: _is_whole(pairs, measure) for measure in {row.measure for row in rows}}
+    whole = np.array([is_whole[row.measure] for row in rows], dtype=bool)
     return Compiled(arrays, rows, limit, size, ceiling, whole, n_segments, scale, members)
 
 
@@ -251,8 +252,8 @@ def _value_scale(pairs: Pairs, slots: NDArray[np.int32]) -> float:
     return scale or 1.0
 
 
-def _is_whole(pairs: Pairs, row: LimitRow) -> bool:
-    if row.measure == "approval":
+def _is_whole(pairs: Pairs, measure: str) -> bool:
+    if measure == "approval":
         return False
-    column = np.asarray(pairs.use if row.measure == "count" else pairs.cost)
+    column = np.asarray(pairs.use if measure == "count" else pairs.cost)
     return bool((column == np.floor(column)).all())
