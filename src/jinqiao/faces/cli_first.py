@@ -174,6 +174,9 @@ def demo(
     quick: bool = typer.Option(
         False, "--quick", help="1,000 people, 7 days and 14 days of outcomes; nothing served."
     ),
+    afresh: bool = typer.Option(
+        False, "--afresh", help="Play again what this very code played here before."
+    ),
     host: str = typer.Option("", help="Where to listen; else serve.host."),
     port: int = typer.Option(0, min=0, max=65535, help="The port; else serve.port."),
 ) -> None:
@@ -188,7 +191,7 @@ def demo(
         made = run_demo(
             folder, seed=seed, customers=customers, days=days, tail_days=tail_days,
             started=_process_started(), progress=progress,
-            first_shelf=lambda first: _say_first(out, first),
+            first_shelf=lambda first: _say_first(out, first), afresh=afresh,
         )  # fmt: skip
     with open_engine(folder, clock=demo_clock(folder) or _no_clock) as engine:
         from jinqiao.flow.indicators import indicators_of, report_page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jinqiao.customer import customer_of
 from jinqiao.domain.shelf import Context, Shelf
 from jinqiao.domain.time import from_us
-from jinqiao.errors import InputError
-from jinqiao.flow.wiring import Engine, Progress, nothing_to_say, open_engine
+from jinqiao.errors import InputError, Unavailable
+from jinqiao.flow.intake import subjects_of
+from jinqiao.flow.wiring import Engine, Progress, nothing_to_say, open_engine, system_clock
 from jinqiao.flow.workspace import SETTINGS_FILE, init_workspace
 
 if TYPE_CHECKING:
@@ -67,12 +70,15 @@ def run_demo(
     started: float | None = None,
     progress: Progress = nothing_to_say,
     first_shelf: Callable[[FirstShelf], None] | None = None,
+    afresh: bool = False,
 ) -> Demo:
     """Play a generated market from its ledgers to settled statements, and compare with the truth.
 
     A 28-day random log, ``days`` under the plan while each baseline lives its own, then
     ``tail_days`` of outcomes. ``started``: ``time.perf_counter()`` when the process began.
     ``first_shelf`` is called as soon as there is one. Writes ``figures.json`` into ``root``.
+    A market that was played there to its end, by this very code, is opened again and not played
+    again, unless ``afresh``: its figures stand, its seconds are those of this opening.
 
     Raises InputError when ``root`` holds something that no demo made.
     """
@@ -81,9 +87,12 @@ def run_demo(
 
     begun = time.perf_counter() if started is None else started
     market = synthetic.market(customers, seed)
+    signature = _signature(market.version, seed, customers, days, tail_days)
+    if not afresh and _played(root, signature):
+        return _open_again(root, begun, first_shelf)
     clock = SimulatedClock(market.start_us)
     workspace = init_workspace(_fresh(root), samples=False)
-    (root / MARKER).write_text(f"{market.version} seed {seed}\n", encoding="utf-8")
+    (root / MARKER).write_text("{}", encoding="utf-8")
     chance = np.random.default_rng([seed, _SUBJECTS])
     with open_engine(workspace=workspace, clock=clock, chance=lambda: chance) as engine:
         played = open_market(engine, market, clock, seed=seed)
@@ -102,9 +111,71 @@ def run_demo(
         figures |= {"seed": seed, "first_shelf_s": round(first.seconds, 2)}
         _keep_clock(engine)
     figures["total_s"] = round(time.perf_counter() - begun, 2)
-    path = root / "figures.json"
-    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return Demo(root, figures, first, _some_users(played))
+    users = _some_users(played)
+    _write_figures(root, figures)
+    kept = {"signature": signature, "user_id": first.user_id, "users": users}
+    (root / MARKER).write_text(json.dumps(kept), encoding="utf-8")
+    return Demo(root, figures, first, users)
+
+
+def _write_figures(root: Path, figures: dict[str, Any]) -> None:
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    (root / "figures.json").write_text(text, encoding="utf-8")
+
+
+def _signature(*parts: object) -> str:
+    """Return what a demo depends on: its arguments and every line of this package."""
+    digest = hashlib.sha256(repr(parts).encode())
+    for path in sorted(Path(__file__).parents[1].rglob("*")):
+        if path.suffix in (".py", ".toml"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _played(root: Path, signature: str) -> bool:
+    """Return whether the same demo was played here to its end."""
+    try:
+        kept = json.loads((root / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    done = (root / "figures.json").is_file() and (root / SETTINGS_FILE).is_file()
+    return done and isinstance(kept, dict) and kept.get("signature") == signature
+
+
+def _open_again(root: Path, begun: float, first_shelf: Callable[[FirstShelf], None] | None) -> Demo:
+    """Return a demo played before: its figures, and a shelf made now by its models and plan."""
+    from jinqiao.flow.live import open_live
+
+    kept = json.loads((root / MARKER).read_text(encoding="utf-8"))
+    figures: dict[str, Any] = json.loads((root / "figures.json").read_text(encoding="utf-8"))
+    with open_engine(root, clock=demo_clock(root) or system_clock) as engine:
+        live = open_live(engine)
+        subject = str(subjects_of(engine, [kept["user_id"]])[0].as_py())
+        with engine.records.reading() as tx:
+            customer = customer_of(tx, subject)
+        shelf = live.preview(customer, Context(from_us(engine.clock()), "demo", channel="app"))
+        certificate = _certificate_of(engine)
+    seconds = time.perf_counter() - begun
+    first = FirstShelf(shelf, kept["user_id"], seconds, certificate, _names(live, shelf))
+    if first_shelf is not None:
+        first_shelf(first)
+    total = time.perf_counter() - begun
+    figures |= {
+        "first_shelf_s": round(seconds, 2),
+        "total_s": round(total, 2),
+        "opened_again": True,
+    }
+    _write_figures(root, figures)
+    return Demo(root, figures, first, tuple(kept["users"]))
+
+
+def _certificate_of(engine: Engine) -> dict[str, float]:
+    folder = engine.snapshots.current()
+    if folder is None:
+        raise Unavailable("nothing is published here", fix="play the demo afresh")
+    report = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    names = ("primal_minor", "dual_bound_minor", "gap", "violation_max")
+    return {name: float(report[name]) for name in names}
 
 
 def _fresh(root: Path) -> Path:
