@@ -1,12 +1,14 @@
-"""An independent check of a plan: plain NumPy, none of the solver's code.
+"""An independent check of a plan: plain NumPy, none of the solver's code, a block at a time.
 
 Weak duality: for any λ ≥ 0, Σ_c (sum of the K best positive r) + Σ λ·b is at least the value of
 every plan (Boyd & Vandenberghe, Convex Optimization, §5.1.3). Soft rows hold it for λ ≤ penalty.
+Sums of whole numbers are exact below 2⁵³, beyond which the plan is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,13 @@ from jinqiao.errors import InputError
 __all__ = ["certify"]
 
 TOLERANCE = 1e-9
-"""Relative to the size of a limit; whole-numbered rows are met exactly."""
+"""Relative to what a real-valued row sums; whole-numbered rows are met exactly."""
+
+BLOCK = 1_000_000
+"""Pairs looked at together, about."""
+
+Floats = NDArray[np.float64]
+_MEASURES = ("count", "cost", "approval")
 
 
 def certify(pairs: Pairs, slots: object, rows: Sequence[LimitRow], plan: Plan) -> Certificate:
@@ -35,78 +43,178 @@ def certify(pairs: Pairs, slots: object, rows: Sequence[LimitRow], plan: Plan) -
     slots = check_slots(pairs, slots)
     n_products = plan.prices.count.shape[1]
     check_rows(pairs, tuple(rows), n_products)
-    duals = _duals(rows, plan)
-    price = np.zeros(pairs.n_pairs)
-    used = np.zeros(len(rows))
-    members = _Members(pairs, n_products)
-    constant = 0.0
-    for index, row in enumerate(rows):
-        where, coefficient = members.of(row)
-        used[index] = coefficient[plan.chosen[where]].sum()
-        sign = 1.0 if row.sense == "<=" else -1.0
-        price[where] += sign * duals[index] * coefficient
-        constant += sign * duals[index] * row.limit
-    bound = constant + _best_sum(pairs, slots, pairs.value - price)
-    missed = {row.name: _missed(row, float(u)) for row, u in zip(rows, used, strict=True)}
-    penalty = sum(missed[row.name] * row.soft_penalty for row in rows if row.soft_penalty)
-    primal = float(pairs.value[plan.chosen].sum()) - penalty
-    taken = np.bincount(pairs.customer[plan.chosen], minlength=pairs.n_customers)
-    scale = max(abs(bound), abs(primal), 1e-12)
+    _check(pairs, rows, plan)
+    people = _groups(rows, pairs.n_customers)
+    for group in people:
+        group.price(rows, plan.duals, n_products)
+    found = _Found()
+    for block in _blocks(pairs, plan.chosen):
+        found.add(block, slots, people)
+    signs = [1.0 if row.sense == "<=" else -1.0 for row in rows]
+    bound = found.best + sum(
+        s * d * r.limit for s, d, r in zip(signs, plan.duals.tolist(), rows, strict=True)
+    )
+    missed = {}
+    for group in people:
+        missed |= {rows[i].name: group.missed(rows[i], found.whole) for i in group.rows}
+    missed = {row.name: missed[row.name] for row in rows}
+    primal = found.value - sum(missed[row.name] * (row.soft_penalty or 0.0) for row in rows)
+    hard = [missed[row.name] for row in rows if row.soft_penalty is None]
     return Certificate(
         primal=primal,
         dual_bound=bound,
-        gap=max(bound - primal, 0.0) / scale,
-        violation_max=max((missed[r.name] for r in rows if r.soft_penalty is None), default=0.0),
+        gap=max(bound - primal, 0.0) / max(abs(bound), abs(primal), 1e-12),
+        violation_max=max(hard, default=0.0),
         violation_by_row=missed,
         passes=plan.certificate.passes,
         gap_target=plan.certificate.gap_target,
-        slot_excess=int(np.maximum(taken - slots, 0).sum()),
+        slot_excess=found.slot_excess,
     )
 
 
-def _duals(rows: Sequence[LimitRow], plan: Plan) -> NDArray[np.float64]:
+def _check(pairs: Pairs, rows: Sequence[LimitRow], plan: Plan) -> None:
     if plan.row_names != tuple(row.name for row in rows):
         raise InputError("the plan was made for other rows", field="rows")
+    if plan.chosen.dtype != bool or plan.chosen.shape != (pairs.n_pairs,):
+        raise InputError("a plan is one bool a pair", record="plan", field="chosen")
+    if len(plan.duals) != len(rows):
+        raise InputError("one dual a row", record="plan", field="duals")
     for row, dual in zip(rows, plan.duals, strict=True):
         upper = np.inf if row.soft_penalty is None else row.soft_penalty
-        if not 0 <= dual <= upper:
+        if not (0 <= dual <= upper and np.isfinite(dual)):
             raise InputError(f"dual {dual} outside [0, {upper}]", record=row.name, field="duals")
-    return plan.duals
 
 
-class _Members:
-    """The pairs of a row and their coefficients, found by product."""
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The pairs of some customers, in float64; ``owner`` counts them from 0, ``first`` on."""
 
-    def __init__(self, pairs: Pairs, n_products: int) -> None:
-        self.pairs = pairs
-        self.customer = pairs.customer
-        self.by_product = np.argsort(pairs.product, kind="stable")
-        self.start = np.searchsorted(pairs.product[self.by_product], np.arange(n_products + 1))
+    first: int
+    n: int
+    owner: NDArray[np.int64]
+    product: NDArray[np.int64]
+    value: Floats
+    columns: tuple[Floats, Floats, Floats]
+    """use, cost, use × approval."""
+    chosen: NDArray[np.bool_]
 
-    def of(self, row: LimitRow) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        slices = [self.by_product[self.start[p] : self.start[p + 1]] for p in row.products]
-        where = np.concatenate(slices) if slices else np.zeros(0, np.int64)
+
+def _blocks(pairs: Pairs, chosen: NDArray[np.bool_]) -> Iterator[_Block]:
+    first = 0
+    while first < pairs.n_customers:
+        end = int(np.searchsorted(pairs.indptr, pairs.indptr[first] + BLOCK, side="right")) - 1
+        last = min(max(end, first + 1), pairs.n_customers)
+        at = slice(int(pairs.indptr[first]), int(pairs.indptr[last]))
+        product = pairs.product[at].astype(np.int64)
+        use, cost, approval = (
+            _part(pairs, name, at, product) for name in ("use", "cost", "approval")
+        )
+        owner = np.repeat(np.arange(last - first), np.diff(pairs.indptr[first : last + 1]))
+        yield _Block(
+            first, last - first, owner, product, pairs.value[at].astype(np.float64),
+            (use, cost, use * approval), chosen[at],
+        )  # fmt: skip
+        first = last
+
+
+def _part(pairs: Pairs, name: str, at: slice, product: NDArray[np.int64]) -> Floats:
+    """Return a column's part: a number for all, one a pair, or one a product."""
+    given = np.asarray(0.0 if getattr(pairs, name) is None else getattr(pairs, name))
+    if given.ndim == 0 or given.size == 1:
+        return np.full(len(product), float(given.reshape(-1)[0]))
+    part = given[at] if len(given) == pairs.n_pairs else given[product]
+    return part.astype(np.float64)
+
+
+@dataclass(eq=False)
+class _Group:
+    """The rows that speak of the same customers; what the plan takes, by product."""
+
+    inside: NDArray[np.bool_] | None
+    rows: list[int] = field(default_factory=list)
+    tables: Floats = field(default_factory=lambda: np.zeros((3, 0)))
+    used: Floats = field(default_factory=lambda: np.zeros((3, 0)))
+
+    def price(self, rows: Sequence[LimitRow], duals: Floats, n_products: int) -> None:
+        """Fold the group's duals into prices of use, cost and use × approval by product."""
+        self.tables, self.used = np.zeros((3, n_products)), np.zeros((3, n_products))
+        for index in self.rows:
+            row, dual = rows[index], float(duals[index])
+            signed = dual if row.sense == "<=" else -dual
+            self.tables[_MEASURES.index(row.measure), row.products] += signed
+            if row.measure == "approval":
+                self.tables[0, row.products] -= signed * row.floor
+
+    def add(self, block: _Block, reduced: Floats) -> None:
+        """Take the group's prices off a block's values, and count what is chosen."""
+        inside = None
+        if self.inside is not None:
+            inside = self.inside[block.first : block.first + block.n][block.owner]
+        for table, column in zip(self.tables, block.columns, strict=True):
+            if table.any():
+                price = table[block.product] * column
+                reduced -= price if inside is None else np.where(inside, price, 0.0)
+        mine = block.chosen if inside is None else block.chosen & inside
+        product, size = block.product[mine], self.used.shape[1]
+        for used, column in zip(self.used, block.columns, strict=True):
+            used += np.bincount(product, column[mine], minlength=size)
+
+    def missed(self, row: LimitRow, whole: dict[str, bool]) -> float:
+        """Return by how much a row is missed, 0 within the tolerance of real numbers."""
+        count, cost, approved = (float(used[row.products].sum()) for used in self.used)
+        used = {"count": count, "cost": cost, "approval": approved - row.floor * count}[row.measure]
+        over = used - row.limit if row.sense == "<=" else row.limit - used
+        if row.measure != "approval" and whole[row.measure]:
+            if abs(used) >= 2**53:
+                raise InputError("a sum passes 2⁵³", record=row.name, field=row.measure)
+            return max(over, 0.0)
+        size = max(1.0, abs(row.limit), abs(used), count if row.measure == "approval" else 0.0)
+        return over if over > TOLERANCE * size else 0.0
+
+
+def _groups(rows: Sequence[LimitRow], n_customers: int) -> list[_Group]:
+    groups: dict[bytes, _Group] = {}
+    for index, row in enumerate(rows):
+        inside, key = None, b""
         if row.customers is not None:
-            inside = np.zeros(self.pairs.n_customers, bool)
+            inside = np.zeros(n_customers, bool)
             inside[row.customers] = True
-            where = where[inside[self.customer[where]]]
-        if row.measure == "cost":
-            return where, self.pairs.column("cost")[where]
-        use = self.pairs.column("use")[where]
-        if row.measure == "count":
-            return where, use
-        return where, use * (self.pairs.column("approval")[where] - row.floor)
+            key = b"m" + np.packbits(inside).tobytes()
+        groups.setdefault(key, _Group(inside)).rows.append(index)
+    return list(groups.values())
 
 
-def _best_sum(pairs: Pairs, slots: NDArray[np.int32], reduced: NDArray[np.float64]) -> float:
+@dataclass(eq=False)
+class _Found:
+    """What the blocks add up to."""
+
+    best: float = 0.0
+    value: float = 0.0
+    slot_excess: int = 0
+    whole: dict[str, bool] = field(default_factory=lambda: {"count": True, "cost": True})
+
+    def add(self, block: _Block, slots: NDArray[np.int32], people: list[_Group]) -> None:
+        own = slots[block.first : block.first + block.n]
+        reduced = block.value.copy()
+        for group in people:
+            group.add(block, reduced)
+        self.best += _best_sum(block, own, reduced)
+        self.value += float(block.value[block.chosen].sum())
+        taken = np.bincount(block.owner[block.chosen], minlength=block.n)
+        self.slot_excess += int(np.maximum(taken - own, 0).sum())
+        for name, column in zip(("count", "cost"), block.columns, strict=False):
+            self.whole[name] &= bool((column == np.floor(column)).all())
+
+
+def _best_sum(block: _Block, slots: NDArray[np.int32], reduced: Floats) -> float:
+    """Return Σ over customers of the K best positive reduced values."""
     positive = np.flatnonzero(reduced > 0)
-    owner = pairs.customer[positive]
-    order = np.lexsort((-reduced[positive], owner))
-    owner = owner[order]
+    owner, r = block.owner[positive], reduced[positive]
+    crowded = np.bincount(owner, minlength=block.n) > slots
+    plain = ~crowded[owner]
+    total = float(r[plain].sum())
+    owner, r = owner[~plain], r[~plain]
+    order = np.lexsort((-r, owner))
+    owner, r = owner[order], r[order]
     place = np.arange(len(owner)) - np.searchsorted(owner, owner, side="left")
-    return float(reduced[positive][order][place < slots[owner]].sum())
-
-
-def _missed(row: LimitRow, used: float) -> float:
-    over = used - row.limit if row.sense == "<=" else row.limit - used
-    return over if over > TOLERANCE * max(1.0, abs(row.limit)) else 0.0
+    return total + float(r[place < slots[owner]].sum())
