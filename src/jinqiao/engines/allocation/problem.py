@@ -143,7 +143,8 @@ class LimitRow:
     ``count`` sums use, ``cost`` sums cost, ``approval`` sums use × (approval − floor), so that
     ``>= 0`` means a mean approval chance of at least ``floor``. ``customers`` is a mask (n,) or
     indices of the segment the row speaks of; None means everyone. With ``soft_penalty`` the row may
-    be missed at that price a unit; without, never.
+    be missed at that price a unit; without, never. ``segments`` speaks of customers by the number
+    of their segment, where the problem comes with one (instead of ``customers``).
     """
 
     name: str
@@ -154,6 +155,7 @@ class LimitRow:
     customers: NDArray[np.bool_] | NDArray[np.int64] | None = None
     soft_penalty: float | None = None
     floor: float = 0.0
+    segments: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         if self.sense not in ("<=", ">="):

@@ -1,0 +1,398 @@
+"""One pass over a chunk of customers: what is decided is added up, what is not is set aside.
+
+This is the interface between the solver and wherever the pairs live (memory, files, partitions).
+A pass at prices λ with a width W reads a chunk once and yields
+
+* a ``Tally``: sums of the customers at least W away from any other choice (and of everyone's exact
+  dual part). Tallies add; they are the small aggregate a partition sends to the driver.
+* a ``Core``: the undecided customers with the pairs still open to them, as rows and coefficients.
+  It is a few per cent of the input at a good λ; ``Core.narrowed`` shrinks it where it is not.
+
+While no pair's price moves by more than W/2 the decided stay as they are, so that the solver works
+on the core alone (``search.Search``): smoothed dual, its second derivative, rounding, local swaps.
+Then ``choose_chunk`` writes the plan of a chunk: what the pass decided, and the core's choices. ::
+
+    terms = compile_terms(rows, n_products, cover, whole_use=…, whole_cost=…)
+    at = Reference.of(terms, duals, width)
+    tally, core = Tally.empty(terms), []
+    for chunk in chunks:                               # each begins at a multiple of terms.block
+        core.append(scan_chunk(terms, chunk, at, tally))
+    core = Core.joined(core)
+    bound = tally.bound(terms, at.duals)               # valid for these duals, whatever the width
+    ...                                                # search on (tally, core) → core_chosen
+    for chunk in chunks:
+        chosen = choose_chunk(terms, chunk, at, core, core_chosen)
+
+Sums are made over fixed blocks of ``terms.block`` customers, then block after block in order, so
+that a tally is bit for bit the same for any number of threads and any chunking at multiples of the
+block. ``Tally.merge`` adds tallies of partitions (equal within rounding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jinqiao.engines.allocation.terms import Reference, Terms
+
+__all__ = ["Chunk", "Core", "Tally", "choose_chunk", "scan_chunk"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_RUN = 8
+"""Blocks of one task: few enough to share out, many enough that Python costs nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Arrays of customers ``first … first + n − 1``, used as they are, without copies.
+
+    Parameters
+    ----------
+    indptr : (n + 1,) int64; customer i of the chunk has pairs ``indptr[i]:indptr[i + 1]`` of the
+        columns (it need not begin at 0).
+    product : (nnz,) uint16 or int32. value : (nnz,) float32 or float64.
+    use, cost, approval : a number, (nnz,) per pair, or (1, n_products) per product.
+    segment, slots : a number, or (n,) int32.
+    first : number of the first customer, a multiple of ``terms.block``.
+    who : positions in the chunk to look at, ascending, (s,) int64; None: everyone.
+    weight : how many customers one stands for: a number, or (s,) for a sample.
+    """
+
+    indptr: Ints
+    product: NDArray[Any]
+    value: NDArray[Any]
+    use: float | NDArray[Any] = 1.0
+    cost: float | NDArray[Any] = 0.0
+    approval: float | NDArray[Any] = 0.0
+    segment: int | NDArray[np.int32] = 0
+    slots: int | NDArray[np.int32] = 1
+    first: int = 0
+    who: Ints | None = None
+    weight: float | Floats = 1.0
+
+    @property
+    def n_customers(self) -> int:
+        """How many customers a pass looks at."""
+        return len(self.indptr) - 1 if self.who is None else len(self.who)
+
+    @property
+    def flat(self) -> bool:
+        """Whether no column but value is per pair, so that a price is one look-up."""
+        return all(np.ndim(c) != 1 for c in (self.use, self.cost, self.approval))
+
+
+@dataclass(eq=False)
+class Tally:
+    """Sums of a pass: ``exact`` Σ of K best reduced values over everyone; ``value``, ``offers``
+    and ``usage`` (3, n_cells: use, cost, use × approval) of what is decided; counts.
+    """
+
+    exact: float
+    value: float
+    offers: float
+    usage: Floats
+    n_customers: int = 0
+    n_pairs: int = 0
+    n_undecided: int = 0
+
+    @classmethod
+    def empty(cls, terms: Terms) -> Tally:
+        return cls(0.0, 0.0, 0.0, np.zeros((3, terms.n_cells)))
+
+    def bound(self, terms: Terms, duals: Floats) -> float:
+        """Return the dual at the prices of the pass: no plan is worth more."""
+        return self.exact + float(duals @ terms.limit)
+
+    def merge(self, other: Tally) -> None:
+        """Add the tally of other customers at the same reference."""
+        self.exact += other.exact
+        self.value += other.value
+        self.offers += other.offers
+        self.usage += other.usage
+        self.n_customers += other.n_customers
+        self.n_pairs += other.n_pairs
+        self.n_undecided += other.n_undecided
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """The undecided customers and their open pairs; plain arrays, picklable.
+
+    ``customer`` (k,) int64 number in the whole · ``slots`` (k,) left · ``margin`` (k,) the least
+    loss of another choice · ``weight`` (k,) · ``ptr`` (k + 1,) · ``place`` (nnz,) int32, which of
+    the customer's pairs · ``value`` (nnz,) · ``entry`` (nnz + 1,) · ``row``, ``coef``: rows of each
+    pair, turned to ``<=``, with coefficients.
+    """
+
+    customer: Ints
+    slots: NDArray[np.int32]
+    margin: Floats
+    weight: Floats
+    ptr: Ints
+    place: NDArray[np.int32]
+    value: Floats
+    entry: Ints
+    row: NDArray[np.int32]
+    coef: Floats
+
+    @property
+    def n_customers(self) -> int:
+        return len(self.customer)
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.value)
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(int(getattr(self, name).nbytes) for name in self.__dataclass_fields__)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Core]) -> Core:
+        """Return the cores of consecutive chunks as one."""
+        kept = [part for part in parts if part.n_customers] or list(parts[:1])
+        if len(kept) == 1:
+            return kept[0]
+        if not kept:
+            return cls.nothing()
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in kept])
+            for name in ("customer", "slots", "margin", "weight", "place", "value", "row", "coef")
+        }
+        columns["ptr"] = _chained([part.ptr for part in kept])
+        columns["entry"] = _chained([part.entry for part in kept])
+        return cls(**columns)
+
+    @classmethod
+    def nothing(cls) -> Core:
+        none, ints = np.zeros(0), np.zeros(0, np.int64)
+        zero = np.zeros(1, np.int64)
+        return cls(ints, np.zeros(0, np.int32), none, none, zero, np.zeros(0, np.int32), none,
+                   zero, np.zeros(0, np.int32), none)  # fmt: skip
+
+
+class Arrays(NamedTuple):
+    """What a kernel reads. A column's place is ``j · by[0] + product · by[1]``."""
+
+    indptr: Any
+    product: Any
+    value: Any
+    use: Any
+    use_by: tuple[int, int]
+    cost: Any
+    cost_by: tuple[int, int]
+    approval: Any
+    approval_by: tuple[int, int]
+    segment: Any
+    segment_step: int
+    slots: Any
+    slots_step: int
+    weight: Any
+    weight_step: int
+    who: Any
+    chosen_few: bool
+    n_products: int
+
+
+class _Rows(NamedTuple):
+    cell_ptr: Any
+    cell_row: Any
+    cell_kind: Any
+    cell_sign: Any
+    cell_floor: Any
+
+
+@dataclass(eq=False)
+class _Found:
+    """What one task brings back, before it is added in order."""
+
+    sums: Floats
+    picks: Floats
+    core: Core = field(default_factory=Core.nothing)
+
+
+def scan_chunk(
+    terms: Terms, chunk: Chunk, at: Reference, tally: Tally, *, threads: int = 1
+) -> Core:
+    """Return the undecided customers of a chunk; add the others to the tally, block by block."""
+    arrays, prices = arrays_of(terms, chunk), _prices(terms, chunk, at)
+    columns = _by_cell(terms, chunk)
+
+    def task(span: tuple[int, int]) -> _Found:
+        return _scan(terms, chunk, arrays, prices, at.width, span)
+
+    cores = []
+    for found in _mapped(task, list(_spans(chunk.n_customers, terms.block)), threads):
+        for sums, picks in zip(found.sums.tolist(), found.picks, strict=True):
+            tally.exact += sums[0]
+            tally.value += sums[1]
+            tally.offers += sums[2]
+            tally.usage += picks * columns
+        cores.append(found.core)
+    core = Core.joined(cores)
+    tally.n_customers += chunk.n_customers
+    tally.n_undecided += core.n_customers
+    tally.n_pairs += int(chunk.indptr[-1] - chunk.indptr[0])
+    return core
+
+
+def choose_chunk(
+    terms: Terms,
+    chunk: Chunk,
+    at: Reference,
+    core: Core,
+    core_chosen: NDArray[np.bool_],
+    *,
+    threads: int = 1,
+    out: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """Return the plan of a chunk, (nnz,) bool in the order of its columns.
+
+    ``at`` is the reference of the pass that made ``core``; ``core_chosen`` (core.n_pairs,) bool.
+    ``core`` may hold customers of other chunks too. ``out`` is filled where given.
+    """
+    from jinqiao.engines.allocation.scan import choose
+
+    arrays, prices = arrays_of(terms, chunk), _prices(terms, chunk, at)
+    chosen = np.zeros(len(chunk.product), bool) if out is None else out
+
+    def task(span: tuple[int, int]) -> None:
+        choose(arrays, prices, at.width, *span, chosen)
+
+    for _ in _mapped(task, list(_spans(chunk.n_customers, terms.block)), threads):
+        pass
+    first, last = np.searchsorted(core.customer, (chunk.first, chunk.first + len(chunk.indptr) - 1))
+    start, stop = core.ptr[first], core.ptr[last]
+    owner = np.repeat(core.customer[first:last] - chunk.first, np.diff(core.ptr[first : last + 1]))
+    mine = core_chosen[start:stop]
+    chosen[chunk.indptr[owner[mine]] + core.place[start:stop][mine]] = True
+    return chosen
+
+
+def arrays_of(terms: Terms, chunk: Chunk) -> Arrays:
+    """Return the chunk as the kernels read it."""
+    use, use_by = _column(chunk.use)
+    cost, cost_by = _column(chunk.cost)
+    approval, approval_by = _column(chunk.approval)
+    segment, segment_step = _number(chunk.segment, np.int32)
+    slots, slots_step = _number(chunk.slots, np.int32)
+    weight, weight_step = _number(chunk.weight, np.float64)
+    few = chunk.who is not None
+    who = np.zeros(0, np.int64) if chunk.who is None else chunk.who
+    return Arrays(
+        chunk.indptr, chunk.product, chunk.value, use, use_by, cost, cost_by,
+        approval, approval_by, segment, segment_step, slots, slots_step, weight, weight_step,
+        who, few, terms.n_products,
+    )  # fmt: skip
+
+
+def _column(given: Any) -> tuple[NDArray[Any], tuple[int, int]]:
+    if np.ndim(given) == 1:
+        return given, (1, 0)
+    flat = np.ascontiguousarray(given, np.float64).reshape(-1)
+    return flat, (0, int(np.ndim(given) == 2))
+
+
+def _number(given: Any, dtype: type) -> tuple[NDArray[Any], int]:
+    array = np.ascontiguousarray(given, dtype)
+    return (array.reshape(1), 0) if np.ndim(given) == 0 else (array, 1)
+
+
+def _by_cell(terms: Terms, chunk: Chunk) -> Floats | float:
+    """Return what turns picks into usage: (3, n_cells) if picks are counts, else 1."""
+    if not chunk.flat:
+        return 1.0
+    use, cost, approval = (
+        np.tile(np.broadcast_to(np.asarray(c, np.float64).reshape(-1), (terms.n_products,)),
+                terms.n_segments)
+        for c in (chunk.use, chunk.cost, chunk.approval)
+    )  # fmt: skip
+    return np.stack((use, cost, use * approval))
+
+
+def _prices(terms: Terms, chunk: Chunk, at: Reference) -> tuple[Floats, Floats, Floats, bool]:
+    if not chunk.flat:
+        return at.count, at.cost, at.approval, False
+    use, cost, used_approval = _by_cell(terms, chunk)  # type: ignore[misc]
+    flat = use * at.count + used_approval * at.approval + cost * at.cost
+    return flat, at.cost, at.approval, True
+
+
+def _spans(n: int, block: int) -> Iterator[tuple[int, int]]:
+    run = _RUN * block
+    for lo in range(0, n, run):
+        yield lo, min(lo + run, n)
+
+
+def _mapped(task: Any, spans: list[tuple[int, int]], threads: int) -> Iterator[Any]:
+    """Yield the answers of tasks in order, however many threads make them."""
+    if threads <= 1 or len(spans) <= 1:
+        yield from map(task, spans)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(task, spans)
+
+
+def _scan(
+    terms: Terms, chunk: Chunk, arrays: Arrays, prices: Any, width: float, span: tuple[int, int]
+) -> _Found:
+    from jinqiao.engines.allocation.scan import scan
+
+    lo, hi = span
+    blocks = -(-(hi - lo) // terms.block)
+    sums = np.zeros((blocks, 3))
+    picks = np.zeros((blocks, 1 if prices[3] else 3, terms.n_cells))
+    if chunk.who is None:
+        most = int(chunk.indptr[hi] - chunk.indptr[lo])
+    else:
+        who = chunk.who[lo:hi]
+        most = int((chunk.indptr[who + 1] - chunk.indptr[who]).sum())
+    undecided = np.empty((hi - lo, 3), np.int64)
+    numbers = np.empty((hi - lo, 2))
+    places = np.empty(most, np.int64)
+    n, n_places = scan(
+        arrays, prices, width, lo, hi, terms.block, sums, picks, undecided, numbers, places
+    )
+    core = _core(terms, chunk, arrays, undecided[:n], numbers[:n], places[:n_places].copy())
+    return _Found(sums, picks, core)
+
+
+def _core(
+    terms: Terms, chunk: Chunk, arrays: Arrays, undecided: Ints, numbers: Floats, places: Ints
+) -> Core:
+    from jinqiao.engines.allocation.scan import entries
+
+    if len(undecided) == 0:
+        return Core.nothing()
+    local, counts = undecided[:, 0], undecided[:, 2]
+    owner = np.repeat(local, counts)
+    segment = arrays.segment[owner * arrays.segment_step].astype(np.int64)
+    cell = segment * terms.n_products + chunk.product[places]
+    entry = np.zeros(len(places) + 1, np.int64)
+    np.cumsum(np.diff(terms.cell_ptr)[cell], out=entry[1:])
+    row, coef = np.empty(int(entry[-1]), np.int32), np.empty(int(entry[-1]))
+    rows = _Rows(terms.cell_ptr, terms.cell_row, terms.cell_kind, terms.cell_sign, terms.cell_floor)
+    entries(arrays, rows, owner, places, entry, row, coef)
+    ptr = np.zeros(len(local) + 1, np.int64)
+    np.cumsum(counts, out=ptr[1:])
+    return Core(
+        local + chunk.first, undecided[:, 1].astype(np.int32), numbers[:, 0].copy(),
+        numbers[:, 1].copy(), ptr, (places - chunk.indptr[owner]).astype(np.int32),
+        chunk.value[places].astype(np.float64), entry, row, coef,
+    )  # fmt: skip
+
+
+def _chained(pointers: Sequence[Ints]) -> Ints:
+    """Return one pointer of several joined ones."""
+    parts, total = [pointers[0]], int(pointers[0][-1])
+    for pointer in pointers[1:]:
+        parts.append(pointer[1:] + total)
+        total += int(pointer[-1])
+    return np.concatenate(parts)

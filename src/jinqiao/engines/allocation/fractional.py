@@ -1,0 +1,63 @@
+"""The linear relaxation of a small problem, to high accuracy: its prices and what it uses.
+
+The same smoothed dual and Newton steps as ``solver``, on everyone at once and down to a width at
+which smoothing moves nothing that matters; nothing is rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jinqiao.engines.allocation.compiled import compile_problem
+from jinqiao.engines.allocation.dual import Dual
+from jinqiao.engines.allocation.problem import LimitRow, Pairs, check_slots
+
+__all__ = ["Fractional", "fractional"]
+
+_WIDTHS = (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+"""Smoothing, in units of a customer's mean best value."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fractional:
+    """Prices (m,) ≥ 0, what the fractional optimum uses of each row (m,), bound, and passes."""
+
+    duals: Floats
+    used: Floats
+    bound: float
+    passes: float
+
+
+def fractional(
+    pairs: Pairs,
+    slots: object,
+    rows: Sequence[LimitRow],
+    *,
+    n_products: int,
+    warm: Floats | None = None,
+    widest: float = 0.1,
+) -> Fractional:
+    """Return the relaxation's optimum, started at prices (m,) ≥ 0 if any are given.
+
+    ``widest``: the smoothing to begin with; small where ``warm`` is nearly right.
+    """
+    problem = compile_problem(pairs, check_slots(pairs, slots), rows, n_products)
+    sign = np.array([1.0 if row.sense == "<=" else -1.0 for row in rows])
+    given = np.zeros(len(rows)) if warm is None else np.asarray(warm, np.float64)
+    duals = np.clip(given, 0.0, problem.ceiling)
+    everyone = np.arange(problem.n_customers)
+    dual = Dual(problem, problem.limit, problem.ceiling)
+    point = None
+    for width in [w for w in _WIDTHS if w <= widest] or _WIDTHS[-1:]:
+        mu = width * problem.value_scale
+        start = dual.at(duals, everyone, mu)
+        point = dual.descend(start, everyone, mu, 60, 1e-10 * max(abs(start.smooth), mu))
+        duals = point.duals
+    assert point is not None
+    return Fractional(duals, sign * point.used, point.bound, dual.passes)
