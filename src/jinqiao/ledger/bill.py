@@ -18,6 +18,8 @@ from jinqiao.errors import InputError, NotFound, SchemaError
 from jinqiao.ledger.categories import categorise
 from jinqiao.ledger.cells import Line, amount_minor, bare, instant_us, read_lines, rejoined
 from jinqiao.ledger.formats import FORMATS, Entry, Format, Source
+from jinqiao.ledger.postings import BillHints, StatementBalance, balance_of, posting_rows
+from jinqiao.ledger.standards import STANDARDS, Standard, read_standard, told_standard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +48,8 @@ class Bill:
     """A bill's rows (BILL_ROWS) and faults; ``read`` = transactions + faults, always.
 
     ``notes`` counts the lines that are no rows: above the header, blank, or totals below.
+    ``balances`` says of each statement in it whether opening balance + rows = closing balance;
+    empty where the format states neither.
     """
 
     kind: str
@@ -53,6 +57,7 @@ class Bill:
     faults: tuple[RowFault, ...]
     read: int
     notes: int
+    balances: tuple[StatementBalance, ...] = ()
 
     def of(self, user_id: str, digest: Callable[[str], str]) -> pa.Table:
         """Return RAW_TRANSACTIONS rows of one customer; ids are the customer's own.
@@ -82,15 +87,18 @@ def read_bill(
     digest: Callable[[str], str],
     kind: str | None = None,
     name: str = "",
+    hints: BillHints | None = None,
 ) -> Bill:
     """Return a wallet's or bank's bill read whole, rows categorised, in the file's order.
 
     Parameters
     ----------
-    source : the file, or its bytes (CSV in UTF-8, UTF-16 or GB18030; XLS or XLSX).
+    source : the file, or its bytes (CSV in UTF-8, UTF-16 or GB18030; XLS or XLSX; OFX, QIF, camt,
+        MT940 of at most 64 MiB).
     digest : keyed digest of a counterparty's name; the name itself stays in the memo only.
-    kind : one of the kinds of ``FORMATS``; told from the header when absent.
+    kind : one of the kinds of ``FORMATS`` or ``STANDARDS``; told from the content when absent.
     name : what to call the bytes in faults.
+    hints : what OFX, QIF, camt and MT940 may leave out.
 
     Raises
     ------
@@ -98,6 +106,9 @@ def read_bill(
     that cannot be read is a fault of the bill, not an error.
     """
     data, name = _data(source, name)
+    standard = told_standard(data, kind)
+    if standard is not None:
+        return _standard_bill(standard, data, (hints or BillHints(), name), digest)
     lines = read_lines(data, name)
     format_, at = _told(lines, kind, name)
     header = [_plain(cell) for cell in lines[at].cells]
@@ -118,6 +129,23 @@ def read_bill(
     return Bill(format_.kind, categorise(rows), tuple(faults), len(entries) + len(faults), notes)
 
 
+def _standard_bill(
+    standard: Standard, data: bytes, how: tuple[BillHints, str], digest: Callable[[str], str]
+) -> Bill:
+    import pyarrow as pa
+
+    hints, name = how
+    statements = read_standard(standard, data, hints, name)
+    found = posting_rows(statements, hints.zone, digest)
+    rows = pa.Table.from_pylist(found, schema=tables.arrow_schema(BILL_ROWS))
+    faults = tuple(fault for one in statements for fault in one.faults)
+    balances = [balance_of(one) for one in statements]
+    stated = tuple(b for b in balances if (b.opening_minor, b.closing_minor) != (None, None))
+    notes = sum(one.notes for one in statements)
+    read = len(found) + len(faults)
+    return Bill(standard.kind, categorise(rows), faults, read, notes, stated)
+
+
 def _data(source: Path | bytes, name: str) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         return source, name or "bill"
@@ -135,7 +163,7 @@ def _told(lines: Sequence[Line], kind: str | None, name: str) -> tuple[Format, i
     """Return the format and the header's place: the line that has every column of one format."""
     formats = [f for f in FORMATS if kind is None or f.kind == kind]
     if not formats:
-        known = ", ".join(f.kind for f in FORMATS)
+        known = ", ".join([f.kind for f in FORMATS] + [s.kind for s in STANDARDS])
         raise InputError(f"no kind of bill {kind!r}", field="kind", fix=f"use one of {known}")
     for at, line in enumerate(lines[:_HEADER_WITHIN]):
         cells = {_plain(cell) for cell in line.cells}
@@ -145,7 +173,8 @@ def _told(lines: Sequence[Line], kind: str | None, name: str) -> tuple[Format, i
     raise SchemaError(
         "no line is the header of a bill we know",
         record=name,
-        fix="hand in the file as it was exported; known: " + ", ".join(f.kind for f in formats),
+        fix="hand in the file as it was exported; known: "
+        + ", ".join([*(f.kind for f in formats), *(s.kind for s in STANDARDS)]),
     )
 
 

@@ -16,8 +16,7 @@ from jinqiao.domain.money import CURRENCIES
 __all__ = ["Wording"]
 
 _SIGNS = {"CNY": "¥", "EUR": "€", "GBP": "£", "HKD": "HK$", "JPY": "JP¥", "USD": "US$"}
-_MONEY = re.compile(r"([-−]?)([\d,]+)(\.\d+)? ?(CNY|EUR|GBP|HKD|JPY|USD|CZK)\b")
-_NO_SIGNS = str.maketrans("", "", "¥€£$,HKJPUS")
+_MONEY = re.compile(r"([-−]?)([\d,]+)(\.\d+)? ?(" + "|".join(CURRENCIES) + r")\b")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -81,7 +80,8 @@ class Wording:
         >>> Wording("en", "UTC").plain(1_234_500), Wording("en", "UTC").plain(150)
         ('12345', '1.50')
         """
-        return self.money(amount_minor, currency).translate(_NO_SIGNS).strip()
+        kept = re.sub(r"[^\d.−]", "", self.money(amount_minor, currency))
+        return kept.replace("−", "-")
 
     def signed(self, text: str) -> str:
         """Return a text made elsewhere with its amounts written as this page writes them."""
