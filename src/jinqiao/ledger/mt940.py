@@ -37,6 +37,9 @@ _AFTER = re.compile(
 )
 _START = re.compile(r"^(?=:20:)", re.MULTILINE)
 _LINE = re.compile(r"^:61:", re.MULTILINE)
+_OPENING = re.compile(r"^:60[A-Z]?:", re.MULTILINE)
+_CLOSING = re.compile(r"^:62[A-Z]?:", re.MULTILINE)
+_INTERIM = re.compile(r"^:34F:", re.MULTILINE)  # MT942 states a floor limit and no balance
 _UNREAD = "unread"
 _REVERSED = "冲正"
 
@@ -124,6 +127,12 @@ def _parsed(block: str) -> Any:
 
 
 def _statement(block: str, lines: list[int], hints: BillHints, name: str) -> Statement:
+    needed = (_OPENING, _CLOSING) if not _INTERIM.search(block) else ()
+    if not all(tag.search(block) for tag in needed):
+        raise SchemaError(
+            "a statement has no opening or no closing balance: the file is cut off",
+            record=name, fix="export the bill again",
+        )  # fmt: skip
     try:
         parsed = _parsed(block)
     except (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -143,47 +144,40 @@ def _all_rows(statements: list[Element]) -> Iterator[Element]:
             yield from (child for child in listing if child.tag not in _NO_TRADES)
 
 
-def _is_trade(row: Element) -> bool:
-    return row.tag not in ("STMTTRN", "STMTTRNP")
-
-
 def _statement(element: Element, rows: dict[int, int], hints: BillHints, name: str) -> Statement:
-    account = element.find(_ACCOUNTS[element.tag])
-    number = "/".join(
-        part for tag in ("BROKERID", "BANKID", "ACCTID")
-        if account is not None and (part := _text(account, tag))
-    )  # fmt: skip
-    found = Statement(number, _text(element, "CURDEF").upper())
-    found.instrument = "card" if element.tag == "CCSTMTRS" else "bank"
-    try:
-        found.closing_minor = minor(_text(element, "LEDGERBAL/BALAMT"), found.currency, "BALAMT")
-    except SchemaError:
-        found.closing_minor = None
+    found = _empty(element)
     amounts: dict[str, int] = {}
     corrections: list[_Correction] = []
     for row in _all_rows([element]):
         place = rows[id(row)]
-        if _is_trade(row):
-            found.faults.append(RowFault(place, row.tag, "ledger_investment", {}, name))
-            continue
-        if row.tag == "STMTTRNP":
-            found.faults.append(RowFault(place, row.tag, "ledger_not_settled", {}, name))
-            continue
         try:
             posting = _posting(row, place, found, hints)
         except SchemaError as error:
             found.faults.append(row_fault(place, error, name))
             continue
         target = _text(row, "CORRECTFITID")
-        if not target:
-            amounts.setdefault(posting.reference, posting.amount_minor)
         if target:
             corrections.append(_Correction(target, _text(row, "CORRECTACTION"), posting))
         elif posting.amount_minor:
+            amounts.setdefault(posting.reference, posting.amount_minor)
             found.postings.append(posting)
         else:
             found.faults.append(RowFault(place, "TRNAMT", "ledger_not_settled", {}, name))
     _correct(found, corrections, amounts, name)
+    return found
+
+
+def _empty(element: Element) -> Statement:
+    """Return the statement of an account, without its rows. OFX states no opening balance."""
+    account = element.find(_ACCOUNTS[element.tag])
+    number = "/".join(
+        part for tag in ("BROKERID", "BANKID", "ACCTID")
+        if account is not None and (part := _text(account, tag))
+    )  # fmt: skip
+    instrument = "card" if element.tag == "CCSTMTRS" else "bank"
+    found = Statement(number, _text(element, "CURDEF").upper(), instrument)
+    with suppress(SchemaError):
+        found.closing_minor = minor(_text(element, "LEDGERBAL/BALAMT"), found.currency, "BALAMT")
     return found
 
 
@@ -223,6 +217,9 @@ def _difference(posting: Posting, first: Posting | None, amount: int) -> Posting
 
 
 def _posting(row: Element, place: int, statement: Statement, hints: BillHints) -> Posting:
+    if row.tag != "STMTTRN":
+        pending = row.tag == "STMTTRNP"
+        raise SchemaError("ledger_not_settled" if pending else "ledger_investment", field=row.tag)
     stated = _text(row, "CURRENCY/CURSYM") or statement.currency
     currency = known_currency(stated, "CURDEF")
     amount = minor(_text(row, "TRNAMT"), currency, "TRNAMT")

@@ -51,6 +51,6 @@ def read_standard(standard: Standard, data: bytes, hints: BillHints, name: str) 
     if len(data) > MOST_BYTES:
         raise SchemaError(f"the file has {len(data)} bytes", record=name, fix="split it")
     statements = standard.read(data, hints, name)
-    if not any(one.postings or one.faults or one.notes for one in statements) and not statements:
+    if not statements:
         raise SchemaError("no statement in the file", record=name, fix="export the bill again")
     return statements
