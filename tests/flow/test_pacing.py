@@ -24,7 +24,7 @@ def limits(posted: int, period: str = "week", limit: int = 100) -> pa.Table:
             "limit_id": ["q"], "scope": ["product"], "institution_id": ["i"], "product_id": ["p"],
             "branch_id": pa.array([None], pa.string()), "measure": ["count"],
             "stage": ["application"], "period": [period], "period_key": ["k"], "limit": [limit],
-            "posted": [posted], "reserved": [0], "left": [limit - posted],
+            "posted": [posted], "reserved": [0], "kept": [0], "left": [limit - posted],
         }),
         LIMITS,
     )  # fmt: skip

@@ -319,7 +319,9 @@ def test_a_day_is_the_institutions_own() -> None:
         rows = {r["limit_id"]: r for r in catalog.limit_rows(tx, CATALOG, after).to_pylist()}
         assert rows["product:b:money:payout:day"]["posted"] == 0
         assert rows["product:b:count:application:total"]["posted"] == 1
-        assert rows["institution:house:money:payout:week"]["left"] == 200  # Monday: a new week
+        whole = rows["institution:house:money:payout:week"]  # Monday: a new week
+        assert (whole["posted"], whole["reserved"], whole["kept"]) == (0, 0, headroom(200))
+        assert whole["left"] == 200 - headroom(200)
 
 
 def test_headroom_is_kept_for_late_reports() -> None:

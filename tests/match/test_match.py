@@ -30,7 +30,7 @@ def limit(**changes: Any) -> dict[str, Any]:
         "limit_id": "product:a:count:application:day", "scope": "product",
         "institution_id": "bank", "product_id": "a", "branch_id": None, "measure": "count",
         "stage": "application", "period": "day", "period_key": "2026-01-05", "limit": 100,
-        "posted": 10, "reserved": 20, "left": 70,
+        "posted": 10, "reserved": 20, "kept": 0, "left": 70,
     }  # fmt: skip
     return line | changes
 

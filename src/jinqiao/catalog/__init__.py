@@ -25,6 +25,7 @@ from jinqiao.catalog.units import Reservation, expire, move, post, reserve, rese
 from jinqiao.catalog.versions import (
     apply,
     history,
+    institution_version,
     load,
     product_version,
     resume,
@@ -50,6 +51,7 @@ __all__ = [
     "explain_eligibility",
     "headroom",
     "history",
+    "institution_version",
     "limit_rows",
     "load",
     "move",

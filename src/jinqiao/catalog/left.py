@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinqiao.catalog.book import POSTED, RESERVED
-from jinqiao.catalog.limits import LimitTerms, limit_terms
+from jinqiao.catalog.book import EXPIRED, POSTED, RESERVED
+from jinqiao.catalog.late import claims_of, free_units, span_of
+from jinqiao.catalog.limits import LimitTerms, headroom, limit_terms
 from jinqiao.domain.catalog import Catalog, Measure
+from jinqiao.domain.late import LateReports
 from jinqiao.domain.tables import LIMITS
 from jinqiao.domain.time import period_key
 from jinqiao.store.base import Row, Tx
@@ -33,10 +35,11 @@ class OverDelivered:
     reported_us: int
 
 
-def limit_rows(tx: Tx, catalog: Catalog, now_us: int) -> pa.Table:
+def limit_rows(tx: Tx, catalog: Catalog, now_us: int, late: LateReports | None = None) -> pa.Table:
     """Return every limit in the period ``now_us`` falls in, as LIMITS, in catalog order.
 
-    ``left`` is the limit less what is posted and reserved; of it, ``headroom`` is never reserved.
+    ``left`` is what a click-out may still reserve: the limit less what is posted, reserved and
+    kept back for late reports. ``late``: how late they come; None keeps the flat ``headroom``.
     """
     import pyarrow as pa
 
@@ -48,7 +51,7 @@ def limit_rows(tx: Tx, catalog: Catalog, now_us: int) -> pa.Table:
     keys = [key_of[one.limit.period, one.zone] for one in terms]
     counters = _counters(tx, terms, keys)
     rows = [
-        _row(one, key, counters.get((one.limit_id, key)))
+        _row(one, key, counters.get((one.limit_id, key)), now_us, late)
         for one, key in zip(terms, keys, strict=True)
     ]
     columns = {name: [row[name] for row in rows] for name in LIMITS.names}
@@ -75,18 +78,28 @@ def over_delivered_units(tx: Tx) -> int:
 
 def unequal(tx: Tx) -> tuple[tuple[str, str], ...]:
     """Return the limits and periods whose counter is not the sum of its units: none, always."""
+    counters = tx.find("limit_counters")
+    since = {
+        (row["limit_id"], row["period_key"]): row["waiting"][0][0] if row["waiting"] else 0
+        for row in counters
+    }
     sums: dict[tuple[str, str], list[int]] = {}
     for unit in tx.find("limit_units"):
-        total = sums.setdefault((unit["limit_id"], unit["period_key"]), [0, 0, 0])
+        key = (unit["limit_id"], unit["period_key"])
+        total = sums.setdefault(key, [0, 0, 0, 0])
         total[0] += unit["held"] if unit["state"] == RESERVED else 0
         total[1] += unit["posted"] if unit["state"] == POSTED else 0
         total[2] += unit["over"]
+        waits = unit["state"] == EXPIRED and unit["reserved_at"] is not None
+        total[3] += waits and span_of(unit["reserved_at"]) >= since.get(key, 0)
     kept = {
-        (row["limit_id"], row["period_key"]): [row["reserved"], row["posted"], row["over"]]
-        for row in tx.find("limit_counters")
-    }
+        (row["limit_id"], row["period_key"]): [
+            row["reserved"], row["posted"], row["over"], sum(one[1] for one in row["waiting"])
+        ]
+        for row in counters
+    }  # fmt: skip
     keys = sorted(sums.keys() | kept.keys())
-    zero = [0, 0, 0]
+    zero = [0, 0, 0, 0]
     return tuple(key for key in keys if sums.get(key, zero) != kept.get(key, zero))
 
 
@@ -98,9 +111,28 @@ def _counters(tx: Tx, terms: tuple[LimitTerms, ...], keys: list[str]) -> dict[tu
     return {(row["limit_id"], row["period_key"]): row for row in found}
 
 
-def _row(one: LimitTerms, key: str, counter: Row | None) -> dict[str, Any]:
+def _left(
+    one: LimitTerms, counter: Row | None, now_us: int, late: LateReports | None
+) -> tuple[int, int]:
+    """Return what a click-out may still reserve, and what is kept back beside it."""
     posted, reserved = (counter["posted"], counter["reserved"]) if counter else (0, 0)
-    at_most = one.limit.limit
+    unposted = one.limit.limit - posted
+    free = max(unposted - reserved, 0)
+    if late is None:
+        left = max(free - headroom(one.limit.limit), 0)
+    elif counter is None or not counter["waiting"]:
+        left = free
+    else:
+        claims = claims_of(late, one.institution_id, one.limit, counter["waiting"], now_us)
+        left = free_units(unposted, reserved, claims)
+    return left, free - left
+
+
+def _row(
+    one: LimitTerms, key: str, counter: Row | None, now_us: int, late: LateReports | None
+) -> dict[str, Any]:
+    posted, reserved = (counter["posted"], counter["reserved"]) if counter else (0, 0)
+    left, kept = _left(one, counter, now_us, late)
     return {
         "limit_id": one.limit_id,
         "scope": one.scope,
@@ -111,10 +143,11 @@ def _row(one: LimitTerms, key: str, counter: Row | None) -> dict[str, Any]:
         "stage": one.limit.stage.value,
         "period": one.limit.period.value,
         "period_key": key,
-        "limit": at_most,
+        "limit": one.limit.limit,
         "posted": posted,
         "reserved": reserved,
-        "left": max(at_most - posted - reserved, 0),
+        "kept": kept,
+        "left": left,
     }
 
 

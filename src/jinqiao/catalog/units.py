@@ -12,11 +12,13 @@ from types import MappingProxyType
 from typing import Any
 
 from jinqiao.catalog.book import EXPIRED, POSTED, REFUSED, RESERVED, VOID, Book, Unit
+from jinqiao.catalog.late import Claims, claims_of, free_units
 from jinqiao.catalog.limits import LimitTerms, ProductTerms, headroom, terms_of
 from jinqiao.domain.application import LimitMove
 from jinqiao.domain.catalog import Catalog, Measure
 from jinqiao.domain.decision import Decision, Reason
 from jinqiao.domain.ids import ClickId
+from jinqiao.domain.late import LateReports
 from jinqiao.domain.stage import Stage
 from jinqiao.domain.time import from_us, period_key
 from jinqiao.errors import InputError
@@ -51,23 +53,29 @@ class Reservation:
     payout_minor: int | None = None
 
 
-def reserve(tx: Tx, catalog: Catalog, wanted: Reservation) -> Decision:
+def reserve(
+    tx: Tx, catalog: Catalog, wanted: Reservation, late: LateReports | None = None
+) -> Decision:
     """Return whether a click-out got one unit of every limit it counts against: all, or none.
 
     Not allowed: a limit has none left, or the product is unknown, stopped, not launched yet or
-    withdrawn. The same click again gets the same answer.
+    withdrawn. The same click again gets the same answer. ``late``: how late reports come; so much
+    is kept back for them (None: the flat ``headroom``).
     """
-    return reserve_many(tx, catalog, [wanted])[0]
+    return reserve_many(tx, catalog, [wanted], late)[0]
 
 
-def reserve_many(tx: Tx, catalog: Catalog, wanted: Sequence[Reservation]) -> list[Decision]:
+def reserve_many(
+    tx: Tx, catalog: Catalog, wanted: Sequence[Reservation], late: LateReports | None = None
+) -> list[Decision]:
     """Return the decision of each click-out, served in the order given, in one transaction."""
     terms = terms_of(catalog)
     book = Book(tx, (one.click_id for one in wanted))
     plans = [_plan(one, terms, catalog) for one in wanted]
     book.read((t.limit_id, key) for plan in plans for t, key in plan.limits)
     book.read_counters_of_units()
-    decisions = [_reserved(book, plan) for plan in plans]
+    kept = _Kept(book, late)
+    decisions = [_reserved(book, plan, kept) for plan in plans]
     book.write()
     return decisions
 
@@ -169,7 +177,34 @@ def _refusal(wanted: Reservation, terms: ProductTerms | None, catalog: Catalog) 
     return Reason(code, MappingProxyType({"product_id": wanted.product_id}))
 
 
-def _reserved(book: Book, plan: _Plan) -> Decision:
+class _Kept:
+    """What is kept back of limits for late reports; expired holds are looked at once an hour.
+
+    A step of reservations leaves expired holds as they are.
+    """
+
+    def __init__(self, book: Book, late: LateReports | None) -> None:
+        self.book, self.late = book, late
+        self._known: dict[tuple[str, str, int], Claims] = {}
+
+    def free(self, one: LimitTerms, key: str, now_us: int) -> int:
+        """Return how much of a limit may still be reserved, units or minor units."""
+        counter = self.book.counter(one.limit_id, key, one.limit.limit)
+        unposted = one.limit.limit - counter["posted"]
+        if self.late is None:
+            return max(int(unposted - counter["reserved"]) - headroom(one.limit.limit), 0)
+        return free_units(unposted, counter["reserved"], self._claims(self.late, one, key, now_us))
+
+    def _claims(self, late: LateReports, one: LimitTerms, key: str, now_us: int) -> Claims:
+        spot = (one.limit_id, key, now_us // _HOUR_US)
+        if spot not in self._known:
+            waiting = self.book.waiting(one.limit_id, key)
+            hour = spot[2] * _HOUR_US
+            self._known[spot] = claims_of(late, one.institution_id, one.limit, waiting, hour)
+        return self._known[spot]
+
+
+def _reserved(book: Book, plan: _Plan, kept: _Kept) -> Decision:
     earlier = book.units.get(plan.wanted.click_id)
     if earlier:
         return _told_before(earlier)
@@ -178,11 +213,9 @@ def _reserved(book: Book, plan: _Plan) -> Decision:
     units = [_unit(plan.wanted, plan.terms, one, key) for one, key in plan.limits]
     reasons = []
     for unit, (one, key) in zip(units, plan.limits, strict=True):
-        counter = book.counter(one.limit_id, key, one.limit.limit)
-        left = one.limit.limit - headroom(one.limit.limit)
-        left -= counter["reserved"] + counter["posted"]
+        left = kept.free(one, key, plan.wanted.now_us)
         if unit["held"] > left:
-            reasons.append(_none_left(unit, max(left, 0)))
+            reasons.append(_none_left(unit, left))
     for unit in units:
         book.add(unit if not reasons else unit | {"state": REFUSED, "reserved_at": None})
     if not reasons:

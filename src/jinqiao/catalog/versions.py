@@ -14,7 +14,16 @@ from jinqiao.domain.time import from_us
 from jinqiao.errors import Conflict, InputError, NotFound, SchemaError
 from jinqiao.store.base import Row, Tx
 
-__all__ = ["apply", "history", "load", "product_version", "resume", "stop", "stopped"]
+__all__ = [
+    "apply",
+    "history",
+    "institution_version",
+    "load",
+    "product_version",
+    "resume",
+    "stop",
+    "stopped",
+]
 
 _VERSIONS = "institution_versions"
 
@@ -62,6 +71,17 @@ def product_version(tx: Tx, product_id: str, version: int) -> Product:
     if found is None:
         raise NotFound(f"no version {version} of this product", record=product_id)
     return found
+
+
+def institution_version(tx: Tx, product_id: str, version: int) -> Institution:
+    """Return the institution of a product as that version said: its zone, currency, branches.
+
+    Raises NotFound for a version that never was or was a withdrawal.
+    """
+    row = tx.get(_VERSIONS, {"institution_id": _owner(tx, product_id), "version": version})
+    if row is None or row["withdrawn"]:
+        raise NotFound(f"no version {version} of this product's institution", record=product_id)
+    return _institution(row)
 
 
 def history(tx: Tx, institution_id: str) -> tuple[CatalogVersion, ...]:

@@ -28,6 +28,7 @@ from jinqiao.conversion.clicks import (
     record_clicks,
 )
 from jinqiao.conversion.fold import fold
+from jinqiao.conversion.late import late_reports, learn_late_reports
 from jinqiao.conversion.outbox import OutcomeBatch, drain, mark_drained
 from jinqiao.conversion.receive import Change, Receipt, Rejected, receive, rejects, replay
 from jinqiao.conversion.signing import OpenedClick, open_click, sign_click
@@ -46,6 +47,8 @@ __all__ = [
     "drain",
     "expire",
     "fold",
+    "late_reports",
+    "learn_late_reports",
     "mark_drained",
     "mark_left",
     "mark_settled",

@@ -336,7 +336,8 @@ LIMITS = TableSchema(
         Column("limit", "int64"),  # units, or minor units of payout
         Column("posted", "int64"),
         Column("reserved", "int64"),
-        Column("left", "int64"),  # max(limit - posted - reserved, 0)
+        Column("kept", "int64"),  # kept back for reports on holds that have expired
+        Column("left", "int64"),  # limit - posted - reserved - kept: to be reserved yet
     ),
     key=("limit_id", "period_key"),
     partition=None,

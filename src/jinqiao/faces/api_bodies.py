@@ -273,7 +273,10 @@ class ReportsAnswer(BaseModel):
 
 
 class LimitState(BaseModel):
-    """One limit in its present period; ``left`` = limit less posted and reserved, 0 at least."""
+    """One limit in its present period: ``limit = posted + reserved + kept + left``.
+
+    ``kept`` is kept back for reports on holds that have expired.
+    """
 
     limit_id: str
     scope: str
@@ -287,6 +290,7 @@ class LimitState(BaseModel):
     limit: int
     posted: int
     reserved: int
+    kept: int
     left: int
 
 

@@ -151,7 +151,7 @@ def show(call: Call, product: str = PRODUCT) -> None:
 
 _LIMIT = (
     ("limit_id", "limit"), ("period_key", "period"), ("limit", "at most"), ("posted", "posted"),
-    ("reserved", "reserved"), ("left", "left"),
+    ("reserved", "reserved"), ("kept", "kept back for late reports"), ("left", "left"),
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class _Unit:
     expires_us: int
     state: str = "reserved"
     posted: int = 0
+    over: int = 0
 
 
 class Units:
@@ -51,7 +52,13 @@ class Units:
         self._units: dict[str, list[_Unit]] = {}
         self._due: list[tuple[int, str, int]] = []
         self._keys: dict[tuple[str, str, int], str] = {}
-        self.over = 0
+        self._short: dict[tuple[str, str], list[tuple[str, _Unit]]] = {}
+
+    @property
+    def over(self) -> int:
+        """The units of quotas that were reported without one being free."""
+        counts = [key for key in self._short if key[0].split(":")[2] == "count"]
+        return sum(unit.over for key in counts for _, unit in self._short[key])
 
     def _key(self, one: LimitTerms, now_us: int) -> tuple[str, str]:
         """Return limit and period; periods begin on whole hours, so an hour has one."""
@@ -92,6 +99,7 @@ class Units:
                 continue
             unit.state = "expired"
             self._count(unit.key, -unit.held)
+            self._cover(unit.key)
 
     def report(self, reports: pa.Table, now_us: int) -> None:
         """Move units as reports say: post what is reached, void what is refused or taken back."""
@@ -103,7 +111,7 @@ class Units:
                 if polarity != Polarity.REACHED.value:
                     self._void(unit, place)
                 elif unit.stage <= place:
-                    self._post(unit, unit.stage == place, amount)
+                    self._post(click_id, unit, unit.stage == place, amount)
                 elif unit.state == "reserved":
                     until = now_us + OPEN_DAYS * DAY_US
                     unit.expires_us = max(unit.expires_us, until)
@@ -112,23 +120,35 @@ class Units:
         if unit.stage < place or unit.state not in ("reserved", "posted"):
             return
         self._count(unit.key, -(unit.held if unit.state == "reserved" else unit.posted))
-        unit.state, unit.posted = "void", 0
+        unit.state, unit.posted, unit.over = "void", 0, 0
+        self._cover(unit.key)
 
-    def _post(self, unit: _Unit, own: bool, amount: int | None) -> None:
+    def _cover(self, key: tuple[str, str]) -> None:
+        """Let reports that found no free unit have what has come free, the first click first."""
+        free = self._limits[key[0]].limit.limit - self._taken.get(key, 0)
+        for _, unit in sorted(self._short.get(key, ()), key=lambda each: each[0]):
+            taken = min(max(free, 0), unit.over)
+            self._count(key, taken)
+            unit.posted, unit.over, free = unit.posted + taken, unit.over - taken, free - taken
+
+    def _post(self, click_id: str, unit: _Unit, own: bool, amount: int | None) -> None:
         if unit.state == "posted" and not own:
             return
         wanted = unit.full
         if unit.rate_bps is not None and own and amount is not None:
             wanted = max(_share(amount, unit.rate_bps), 0)
-        if unit.state == "posted" and unit.posted == wanted:
+        if unit.state == "posted" and unit.posted + unit.over == wanted:
             return
         own_part = {"reserved": unit.held, "posted": unit.posted}.get(unit.state, 0)
         self._count(unit.key, -own_part)
         free = self._limits[unit.key[0]].limit.limit - self._taken[unit.key]
         unit.posted = min(wanted, max(free, 0))
-        self.over += wanted - unit.posted if unit.key[0].split(":")[2] == "count" else 0
-        unit.state = "posted"
+        unit.state, unit.over = "posted", wanted - unit.posted
         self._count(unit.key, unit.posted)
+        short = self._short.setdefault(unit.key, []) if unit.over else []
+        if all(unit is not one for _, one in short):
+            short.append((click_id, unit))
+        self._cover(unit.key)
 
     def open(self, now_us: int) -> NDArray[np.bool_]:
         """Return which products have a unit left of each of their limits, (p,)."""

@@ -56,36 +56,30 @@ def statement_of(
     """
     from jinqiao import settlement
 
-    house_currency, zone = _of_house(engine, institution_id)
-    money = currency or house_currency
+    money = currency or _currency_of(engine, institution_id)
     if issue:
 
         def step(tx: Tx) -> Statement:
             now = engine.clock()
-            return settlement.issue(
-                tx, institution_id, month, now_us=now, currency=money, zone=zone
-            )
+            return settlement.issue(tx, institution_id, month, now_us=now, currency=money)
 
         made = engine.write(step, durable=True)
         assert isinstance(made, Statement)
         return made
     with engine.records.reading() as tx:
-        return settlement.statement(
-            tx, institution_id, month, currency=money, zone=zone, version=version
-        )
+        return settlement.statement(tx, institution_id, month, currency=money, version=version)
 
 
-def _of_house(engine: Engine, institution_id: str) -> tuple[str, str]:
+def _currency_of(engine: Engine, institution_id: str) -> str:
     institution = engine.catalog().institution(institution_id)
     if institution is not None:
-        return institution.currency, institution.zone
+        return institution.currency
     with engine.records.reading() as tx:
         if not tx.find("institution_versions", {"institution_id": institution_id}, limit=1):
             raise NotFound(
                 "no such institution", record=institution_id, fix="see `jinqiao catalog list`"
             )
-    market = engine.settings.marketplace
-    return market.currency, market.zone
+    return engine.settings.marketplace.currency
 
 
 def statement_text(statement: Statement) -> str:

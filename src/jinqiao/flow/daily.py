@@ -51,6 +51,7 @@ __all__ = [
     "daily",
     "drain_outcomes",
     "expire_holds",
+    "learn_late_reports",
     "make_serving",
     "prepare",
     "publish",
@@ -127,6 +128,7 @@ def prepare(
 ) -> Prepared:
     """Return every allowed pair scored as of an instant: resolve, build, score."""
     drain_outcomes(engine)
+    learn_late_reports(engine, as_of_us)
     progress("profiles", 0.05)
     profiles = build_profiles(engine, as_of_us)
     progress("models", 0.30)
@@ -148,12 +150,23 @@ def replan(
     warm: Mapping[str, float] | None = None,
 ) -> Planned:
     """Return the plan of scored pairs under what is left of every limit at an instant."""
+    from jinqiao import conversion
+
     with engine.records.reading() as tx:
-        limits = catalogs.limit_rows(tx, ready.catalog, at_us)
+        late = conversion.late_reports(tx)
+        limits = catalogs.limit_rows(tx, ready.catalog, at_us, late)
     return solve_plan(
         ready.scored, ready.serving, ready.catalog, limits, engine.settings.plan,
         at_us=at_us, seed=seed, days=days, warm=warm, zone=engine.settings.marketplace.zone,
     )  # fmt: skip
+
+
+def learn_late_reports(engine: Engine, as_of_us: int) -> int:
+    """Count how late reports came of what the lake holds; return of how many clicks."""
+    from jinqiao import conversion
+
+    with engine.writing() as tx:
+        return conversion.learn_late_reports(tx, engine.lake, as_of_us=as_of_us)
 
 
 def drain_outcomes(engine: Engine) -> int:
@@ -430,19 +443,20 @@ def expire_within(tx: Tx, now_us: int) -> int:
 
 
 def close(engine: Engine, as_of_us: int) -> Settled:
-    """Expire holds that have passed and settle every application that changed."""
+    """Expire holds that have passed and settle every application that changed.
+
+    What a click pays, in which currency and by which clock, is what its own catalog version says.
+    """
     from jinqiao import conversion, settlement
 
-    here = engine.settings.marketplace.zone
-    zones = {i.institution_id: i.zone for i in engine.catalog(as_of_us).institutions}
     expire_holds(engine, as_of_us)
     with engine.writing(durable=True) as tx:
         changed = conversion.unsettled(tx)
 
         def terms(product_id: str, version: int) -> settlement.PayoutTerms:
             product = catalogs.product_version(tx, product_id, version)
-            zone = zones.get(product.institution_id, here)
-            return settlement.PayoutTerms(product.payout, product.currency, zone)
+            house = catalogs.institution_version(tx, product_id, version)
+            return settlement.PayoutTerms(product.payout, product.currency, house.zone)
 
         settled = settlement.settle(tx, changed, as_of_us=as_of_us, terms=terms)
         conversion.mark_settled(tx, settled.settled)

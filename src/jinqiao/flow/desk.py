@@ -192,13 +192,17 @@ def resume_product(engine: Engine, product_id: str, *, actor: str) -> bool:
 
 
 def limit_list(engine: Engine, *, institution_id: str | None = None) -> list[dict[str, Any]]:
-    """Return every limit in its present period: what it is, what is posted, reserved and left."""
+    """Return every limit in its present period: what it is, what is posted, reserved, kept
+    back for late reports and left.
+    """
     from jinqiao import catalog as catalogs
+    from jinqiao import conversion
 
     now = engine.clock()
     catalog = engine.catalog(now)
     with engine.records.reading() as tx:
-        rows: list[dict[str, Any]] = catalogs.limit_rows(tx, catalog, now).to_pylist()
+        late = conversion.late_reports(tx)
+        rows: list[dict[str, Any]] = catalogs.limit_rows(tx, catalog, now, late).to_pylist()
     return [row for row in rows if institution_id in (None, row["institution_id"])]
 
 

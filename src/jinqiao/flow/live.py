@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from jinqiao import catalog as catalogs
 from jinqiao import conversion, customer, shelf
-from jinqiao.catalog.limits import headroom
 from jinqiao.domain.application import Click, Postback
 from jinqiao.domain.catalog import Catalog, Product
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.decision import Decision, Reason
 from jinqiao.domain.ids import keyed_id
+from jinqiao.domain.late import LateReports
 from jinqiao.domain.shelf import Context, Shelf
 from jinqiao.domain.tables import DECISIONS
 from jinqiao.errors import NotFound, Unavailable
@@ -62,6 +62,7 @@ class Live:
         self.pacer: Pacer | None = None
         self.left: NDArray[np.int64] | None = None
         self.stopped: NDArray[np.bool_] | None = None
+        self.late: LateReports | None = None
         self._pending: list[pa.Table] = []
         self._writing: list[pa.Table] = []
         self._lock = threading.Lock()
@@ -73,7 +74,8 @@ class Live:
         """Read what is left of every limit, and what was stopped, once."""
         now = self.engine.clock() if now_us is None else now_us
         with self.engine.records.reading() as tx:
-            limits = catalogs.limit_rows(tx, self.catalog, now)
+            self.late = conversion.late_reports(tx)
+            limits = catalogs.limit_rows(tx, self.catalog, now, self.late)
             off = catalogs.stopped(tx)
         self.left = self._units(limits)
         if self.pacer is not None:
@@ -95,11 +97,10 @@ class Live:
                 places = of_house.get(line["institution_id"], [])
             else:  # a product of a newer catalog is not served by this snapshot
                 places = [self._place[name]] if name in self._place else []
-            free = line["left"] - headroom(line["limit"])
             for i in places:
                 least = int(self.serving.payout_minor[i]) if line["measure"] == "money" else 1
-                left[i] = min(left[i], free // max(least, 1))
-        return np.maximum(left, 0)
+                left[i] = min(left[i], line["left"] // max(least, 1))
+        return left
 
     def rank(self, requests: Requests, *, policy: str = "plan", log: bool = True) -> Shelves:
         """Return the shelf of every request, and keep the decisions for the log."""
@@ -274,7 +275,8 @@ class Live:
         off = catalogs.stopped(tx)
         if off != self.catalog.stopped:  # stopped or resumed since the shelf was made
             self.catalog = replace(self.catalog, stopped=off)
-        decisions = catalogs.reserve_many(tx, self.catalog, fresh)
+        late = self.late or conversion.late_reports(tx)
+        decisions = catalogs.reserve_many(tx, self.catalog, fresh, late)
         gone = [c.click_id for c, d in zip(recorded, decisions, strict=True) if not d.allowed]
         if gone:
             conversion.mark_sold_out(tx, gone)

@@ -295,6 +295,7 @@ class Rehearsal:
         )
         self._flush()
         daily.drain_outcomes(self.engine)
+        daily.learn_late_reports(self.engine, self.clock())
 
     def _flush(self) -> None:
         if self._live is not None:

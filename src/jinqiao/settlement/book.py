@@ -151,6 +151,7 @@ def _blank(application: Application, terms: PayoutTerms) -> dict[str, Any]:
         "product_version": application.product_version,
         "stage": terms.stage.value,
         "currency": terms.currency,
+        "zone": terms.zone,
         "occurred_at": 0,
         "amount_minor": None,
         "standing": False,

@@ -136,7 +136,7 @@ def _transfer(
 
 
 _COPIED = (
-    "currency", "occurred_at", "institution_id", "product_id", "product_version",
+    "currency", "zone", "occurred_at", "institution_id", "product_id", "product_version",
     "application_id", "stage", "month",
 )  # fmt: skip
 

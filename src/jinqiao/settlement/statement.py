@@ -34,7 +34,6 @@ def statement(
     month: str,
     *,
     currency: str = "CNY",
-    zone: str = "Asia/Shanghai",
     version: int | None = None,
 ) -> Statement:
     """Return an institution's statement of a month (``2026-11``) in one currency.
@@ -45,7 +44,7 @@ def statement(
     _check_month(month)
     issued = _issued(tx, institution_id, month, currency)
     if version is None:
-        made = _made(tx, institution_id, month, currency, zone)
+        made = _made(tx, institution_id, month, currency)
         number = len(issued) + 1
         if issued and issued[-1]["digest"] == made.digest:
             number = len(issued)
@@ -55,7 +54,7 @@ def statement(
             f"no version {version} was issued", record=f"{institution_id} {month}", field="version"
         )
     row = issued[version - 1]
-    made = _made(tx, institution_id, month, currency, zone, last_close=row["last_close"])
+    made = _made(tx, institution_id, month, currency, last_close=row["last_close"])
     return _numbered(made, version)
 
 
@@ -66,13 +65,12 @@ def issue(
     *,
     now_us: int,
     currency: str = "CNY",
-    zone: str = "Asia/Shanghai",
 ) -> Statement:
     """Return the statement as it stands, issued: from now on this version never changes.
 
     Issuing again with nothing new returns the version that was issued.
     """
-    made = statement(tx, institution_id, month, currency=currency, zone=zone)
+    made = statement(tx, institution_id, month, currency=currency)
     last = tx.find("closes", order_by=("-close_number",), limit=1)
     row = {
         "statement_id": made.statement_id,
@@ -118,13 +116,12 @@ def _made(
     institution_id: str,
     month: str,
     currency: str,
-    zone: str,
     last_close: int | None = None,
 ) -> Statement:
     where = {"institution_id": institution_id, "month": month, "currency": currency}
     below = None if last_close is None else {"close_number": last_close + 1}
     rows = tx.find("transfers", where, below=below)
-    lines = tuple(_line(row, zone) for row in sorted(rows, key=_line_order))
+    lines = tuple(_line(row) for row in sorted(rows, key=_line_order))
     total = sum(line.amount_minor for line in lines)
     digest = _digest(institution_id, month, currency, lines)
     return Statement("", InstitutionId(institution_id), month, 0, currency, lines, total, digest)
@@ -138,14 +135,14 @@ def _numbered(made: Statement, version: int) -> Statement:
     )  # fmt: skip
 
 
-def _line(row: Row, zone: str) -> StatementLine:
+def _line(row: Row) -> StatementLine:
     owed = row["debit_account"].startswith("institution:")
     return StatementLine(
         ApplicationId(row["application_id"]),
         ProductId(row["product_id"]),
         row["product_version"],
         row["stage"],
-        local_date(row["occurred_at"], zone),
+        local_date(row["occurred_at"], row["zone"]),
         row["reason"],
         row["amount_minor"] if owed else -row["amount_minor"],
     )

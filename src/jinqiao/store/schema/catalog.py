@@ -59,6 +59,7 @@ limit_counters = Table(
     Column("reserved", BigInteger, nullable=False),
     Column("posted", BigInteger, nullable=False),
     Column("over", BigInteger, nullable=False),  # reported and not covered: never counted in
+    Column("waiting", JSON, nullable=False),  # expired holds: [[stretch, holds, held], …]
 )
 
 limit_units = Table(

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, String
 
 from jinqiao.store.schema._metadata import metadata
 
-__all__ = ["applications", "clicks", "outcome_outbox", "report_rejects", "reports"]
+__all__ = ["applications", "clicks", "late_reports", "outcome_outbox", "report_rejects", "reports"]
 
 clicks = Table(
     "clicks",
@@ -111,3 +111,12 @@ outcome_outbox = Table(
     Column("sent_at", BigInteger),
 )
 Index("ix_outcome_outbox_sent_at", outcome_outbox.c.sent_at, outcome_outbox.c.outcome_id)
+
+late_reports = Table(
+    "late_reports",
+    metadata,
+    Column("institution_id", String(96), primary_key=True),  # "": all of them together
+    Column("at_risk", JSON, nullable=False),  # clicks nobody had reported on, by age
+    Column("reported", JSON, nullable=False),  # of them, reported before the next age
+    Column("as_of_at", BigInteger, nullable=False),
+)

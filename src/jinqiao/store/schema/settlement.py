@@ -33,6 +33,7 @@ payables = Table(
     Column("product_version", BigInteger, nullable=False),
     Column("stage", String(16), nullable=False),
     Column("currency", String(3), nullable=False),
+    Column("zone", String(64), nullable=False),  # whose months and days count
     Column("occurred_at", BigInteger, nullable=False),
     Column("amount_minor", BigInteger),  # what a share is taken of
     Column("standing", Boolean, nullable=False),
@@ -53,6 +54,7 @@ transfers = Table(
     Column("credit_account", String(160), nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
+    Column("zone", String(64), nullable=False),  # whose months and days count
     Column("occurred_at", BigInteger, nullable=False),
     Column("institution_id", String(96), nullable=False),
     Column("product_id", String(96), nullable=False),

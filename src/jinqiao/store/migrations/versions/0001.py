@@ -252,6 +252,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_kept_answers_expires_at", "kept_answers", ["expires_at"], unique=False)
     op.create_table(
+        "late_reports",
+        sa.Column("institution_id", sa.String(length=96), nullable=False),
+        sa.Column("at_risk", sa.JSON(), nullable=False),
+        sa.Column("reported", sa.JSON(), nullable=False),
+        sa.Column("as_of_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("institution_id"),
+    )
+    op.create_table(
         "limit_counters",
         sa.Column("limit_id", sa.String(length=320), nullable=False),
         sa.Column("period_key", sa.String(length=16), nullable=False),
@@ -259,6 +267,7 @@ def upgrade() -> None:
         sa.Column("reserved", sa.BigInteger(), nullable=False),
         sa.Column("posted", sa.BigInteger(), nullable=False),
         sa.Column("over", sa.BigInteger(), nullable=False),
+        sa.Column("waiting", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("limit_id", "period_key"),
     )
     op.create_table(
@@ -318,6 +327,7 @@ def upgrade() -> None:
         sa.Column("product_version", sa.BigInteger(), nullable=False),
         sa.Column("stage", sa.String(length=16), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("zone", sa.String(length=64), nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=True),
         sa.Column("standing", sa.Boolean(), nullable=False),
@@ -425,6 +435,7 @@ def upgrade() -> None:
         sa.Column("credit_account", sa.String(length=160), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("zone", sa.String(length=64), nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("institution_id", sa.String(length=96), nullable=False),
         sa.Column("product_id", sa.String(length=96), nullable=False),
@@ -479,6 +490,7 @@ def downgrade() -> None:
     op.drop_index("ix_limit_units_limit_id", table_name="limit_units")
     op.drop_table("limit_units")
     op.drop_table("limit_counters")
+    op.drop_table("late_reports")
     op.drop_index("ix_kept_answers_expires_at", table_name="kept_answers")
     op.drop_table("kept_answers")
     op.drop_index("ix_journal_entries_close_number", table_name="journal_entries")
