@@ -1,7 +1,8 @@
 """Prices of limits: for serving, for people, and through the day.
 
 Source of pacing: Balseiro, Lu & Mirrokni, "The Best of Many Worlds: Dual Mirror Descent for Online
-Allocation Problems", Operations Research 71(1), 2023, algorithm 1 with the entropy as reference.
+Allocation Problems", Operations Research 71(1), 2023, algorithm 1 with the entropy as reference,
+turned towards what is left of a limit and summed over the period; docs/explanation/pacing.md.
 """
 
 from __future__ import annotations
@@ -84,35 +85,50 @@ def pace(
     *,
     strength: float = 4.0,
     least: ArrayLike = 0.0,
+    units: ArrayLike = np.inf,
+    floors: ArrayLike = False,
 ) -> Floats:
     """Return the prices of limits for the rest of a period, (m,) ≥ 0.
 
     Parameters
     ----------
     duals : (m,) the plan's prices.
-    used_share : (m,) what is used or reserved of each limit so far, as a share of it, ≥ 0.
+    used_share : (m,) what is used, or expected to be of what is reserved, of each limit so far, as
+        a share of it, ≥ 0.
     elapsed_share : the share of the period's expected demand that has passed, in [0, 1].
-    strength : η; a limit used by 10 % of itself too fast is dearer by a factor e^(0.1 η).
-    least : (m,) or a number: what a limit the plan left free costs per unit of that factor less
-        one, so that a surge is priced too.
+    strength : η; where 10 % less of a limit is left than of the period, it is dearer by about 0.1·η.
+    least : s, (m,) or a number: the price below which a change counts in absolute terms, so that a
+        limit the plan left free gets a price too, and one that turns out slack loses all of its.
+    units : (m,) or a number: about how many conversions fill a limit. Few say little of whether it
+        goes too fast: ε = 1/√units is added to both shares that are left.
+    floors : (m,) bool, rows to be reached rather than kept below; then ``used_share`` ≥ 1 is met.
 
-    λ = λ₀·exp(η·d) + least·max(exp(η·d) − 1, 0), d = used_share − elapsed_share: the sum of every
-    step of entropic mirror descent since the period began, so that it needs no state. A limit that
-    is used up has an infinite price.
+    λ = (λ₀ + s)·((T + ε) / (L + ε))^η − s, never below 0, with T = 1 − elapsed and L = 1 − used the
+    shares left of the period and of the limit; for a floor the fraction is turned round. At ε = 0
+    it is the sum of every small step of mirror descent (entropy shifted by s) towards what is left,
+    d log(λ + s) = η·(du − (L/T)·dt)/L = η·d log(T/L), so that it needs no state. A limit that is
+    used up has an infinite price, a floor that is met none.
 
     Examples
     --------
     >>> pace([2.0, 2.0, 0.0], [0.5, 0.25, 0.1], 0.5).round(3).tolist()
-    [2.0, 0.736, 0.0]
+    [2.0, 0.395, 0.0]
     """
     duals, used = np.asarray(duals, np.float64), np.asarray(used_share, np.float64)
     if not (duals >= 0).all() or not (used >= 0).all():
         raise InputError("a price or a share below 0", record="pace", field="duals")
     if not 0 <= elapsed_share <= 1:
         raise InputError(f"{elapsed_share} is no share", record="pace", field="elapsed_share")
-    factor = np.exp(np.clip(strength * (used - elapsed_share), -50.0, 50.0))
-    paced = duals * factor + np.asarray(least, np.float64) * np.maximum(factor - 1.0, 0.0)
-    return np.where(used >= 1.0, np.inf, paced)
+    blur = 1.0 / np.sqrt(np.maximum(np.asarray(units, np.float64), 1.0))
+    least = np.asarray(least, np.float64)
+    left = np.maximum(1.0 - used, 0.0)
+    with np.errstate(divide="ignore"):
+        ahead = np.log(1.0 - elapsed_share + blur) - np.log(left + blur)
+    ahead = np.where((elapsed_share == 1.0) & (left == 0.0), 0.0, ahead)
+    ahead = np.where(floors, -ahead, ahead)
+    factor = np.exp(np.clip(strength * ahead, -50.0, 50.0))
+    paced = np.maximum((duals + least) * factor - least, 0.0)
+    return np.where(used >= 1.0, np.where(floors, 0.0, np.inf), paced)
 
 
 def _segments(row: LimitRow, segment: NDArray[np.int32], n_segments: int) -> NDArray[np.int64]:
