@@ -19,32 +19,60 @@ from jinqiao.engines.allocation import (
     least_relaxation,
     solve,
 )
+from jinqiao.match.forecast import Expected, ForecastPoint, Launch, forecast
 from jinqiao.match.limits import Horizon, approval_row, limit_rows, segment_row
+from jinqiao.match.online import Replayed, hindsight, replay
 from jinqiao.match.pairs import pairs_from
+from jinqiao.match.policies import Pacing, paced, resolved
 from jinqiao.match.prices import LimitPrice, pace, price_report, prices, reprice
+from jinqiao.match.ranges import PriceRange, price_ranges
+from jinqiao.match.standing import Problem, Standing, stand
 from jinqiao.match.steering import SteeringAudit, steering_audit
+from jinqiao.match.stream import Feedback, Silence, Stream
 from jinqiao.match.warm import warm_up
+from jinqiao.match.whatif import Change, WhatIf, what_if
 
 __all__ = [
     "Certificate",
+    "Change",
+    "Expected",
+    "Feedback",
+    "ForecastPoint",
     "Horizon",
+    "Launch",
     "LimitPrice",
     "LimitRow",
+    "Pacing",
     "Pairs",
     "Plan",
+    "PriceRange",
     "PriceTables",
+    "Problem",
+    "Replayed",
+    "Silence",
+    "Standing",
     "SteeringAudit",
+    "Stream",
+    "WhatIf",
     "approval_row",
     "certify",
+    "forecast",
+    "hindsight",
     "least_relaxation",
     "limit_rows",
     "pace",
+    "paced",
     "pairs_from",
+    "price_ranges",
     "price_report",
     "prices",
+    "replay",
     "reprice",
+    "resolved",
     "segment_row",
     "solve",
+    "stand",
     "steering_audit",
     "warm_up",
+    "what_if",
 ]

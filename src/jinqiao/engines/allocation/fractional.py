@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.allocation.compiled import compile_problem
-from jinqiao.engines.allocation.dual import Dual
 from jinqiao.engines.allocation.problem import LimitRow, Pairs, check_slots
 
 __all__ = ["Fractional", "fractional"]
 
-_WIDTHS = (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+_WIDTHS = (0.1, 0.01, 1e-3, 1e-4, 1e-6)
 """Smoothing, in units of a customer's mean best value."""
 
 Floats = NDArray[np.float64]
@@ -41,12 +39,17 @@ def fractional(
     *,
     n_products: int,
     warm: Floats | None = None,
-    widest: float = 0.1,
+    widths: tuple[float, float] = (0.1, 1e-6),
+    tolerance: float = 1e-8,
 ) -> Fractional:
     """Return the relaxation's optimum, started at prices (m,) ≥ 0 if any are given.
 
-    ``widest``: the smoothing to begin with; small where ``warm`` is nearly right.
+    ``widths``: the smoothing to begin with (small where ``warm`` is nearly right) and to end with.
+    ``tolerance``: stop at each width when a step promises less, as a share of the value.
     """
+    from jinqiao.engines.allocation.compiled import compile_problem
+    from jinqiao.engines.allocation.dual import Dual
+
     problem = compile_problem(pairs, check_slots(pairs, slots), rows, n_products)
     sign = np.array([1.0 if row.sense == "<=" else -1.0 for row in rows])
     given = np.zeros(len(rows)) if warm is None else np.asarray(warm, np.float64)
@@ -54,10 +57,10 @@ def fractional(
     everyone = np.arange(problem.n_customers)
     dual = Dual(problem, problem.limit, problem.ceiling)
     point = None
-    for width in [w for w in _WIDTHS if w <= widest] or _WIDTHS[-1:]:
+    for width in (*(w for w in _WIDTHS if 3 * widths[1] <= w <= widths[0]), widths[1]):
         mu = width * problem.value_scale
         start = dual.at(duals, everyone, mu)
-        point = dual.descend(start, everyone, mu, 60, 1e-10 * max(abs(start.smooth), mu))
+        point = dual.descend(start, everyone, mu, 60, tolerance * max(abs(start.smooth), mu))
         duals = point.duals
     assert point is not None
     return Fractional(duals, sign * point.used, point.bound, dual.passes)
