@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from jinqiao import catalog
+from jinqiao.catalog.late import RARELY, Claims, free_units
 from jinqiao.catalog.limits import headroom, limit_terms
 from jinqiao.domain.application import LimitMove
 from jinqiao.domain.catalog import Catalog
 from jinqiao.domain.ids import ClickId
+from jinqiao.domain.late import AGE_HOURS, LateReports
 from jinqiao.domain.stage import Stage
 from jinqiao.domain.time import from_us
 from jinqiao.store.base import Records, Tx, run_again
@@ -59,6 +62,9 @@ FILES = catalog.read_files({"house.yaml": FILE})
 assert not FILES.faults
 CATALOG: Catalog = FILES.catalog
 AT_MOST = {one.limit_id: one.limit.limit for one in limit_terms(CATALOG)}
+
+HOURS = range(AGE_HOURS[-1] + 1)
+LATE = [LateReports(tuple(first * 0.9**h for h in HOURS)) for first in (0.0, 0.3, 0.95)]
 
 clicks = st.integers(0, 11).map("c{}".format)
 amounts = st.none() | st.integers(0, 2_000)
@@ -103,6 +109,7 @@ def assert_lawful(tx: Tx) -> None:
         assert row["reserved"] >= 0
         assert row["posted"] >= 0
         assert row["over"] >= 0
+        assert not row["over"] or row["reserved"] + row["posted"] == AT_MOST[row["limit_id"]]
         assert row["reserved"] + row["posted"] <= AT_MOST[row["limit_id"]], row
 
 
@@ -125,12 +132,13 @@ class Limits(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.now += hours * 3_600_000_000
 
-    @rule(click=clicks, east=st.booleans(), payout=st.none() | st.integers(0, 40))
-    def reserve(self, click: str, east: bool, payout: int | None) -> None:
+    @rule(click=clicks, east=st.booleans(), payout=st.none() | st.integers(0, 40),
+          late=st.sampled_from([None, *LATE]))  # fmt: skip
+    def reserve(self, click: str, east: bool, payout: int | None, late: LateReports | None) -> None:
         name = ("a", "b", "free")[int(click[1:]) % 3]
         before = state(self.tx)
         wanted = catalog.Reservation(click, name, self.now, "east" if east else None, payout)
-        decision = catalog.reserve(self.tx, CATALOG, wanted)
+        decision = catalog.reserve(self.tx, CATALOG, wanted, late)
         if not decision.allowed:
             assert decision.reasons
             counted = [{**row, "at_most": 0} for row in state(self.tx)[1] if _used(row)]
@@ -292,6 +300,109 @@ def test_a_late_report_takes_a_free_unit_or_is_listed() -> None:
         ]
         assert catalog.over_delivered_units(tx) == 1
         assert_lawful(tx)
+
+
+def test_a_report_without_a_free_unit_takes_the_next_that_comes_free() -> None:
+    """What is listed as over-delivered is covered as soon as another hold of its period ends."""
+    with _Undo.transaction(MemoryRecords()) as tx:
+        for name in ("old", "n0", "n1"):
+            catalog.reserve(tx, CATALOG, catalog.Reservation(name, "b", T0, "east", 0))
+            if name == "old":
+                catalog.expire(tx, T0 + 3 * DAY_US)
+        catalog.post(tx, "old", Stage.APPLICATION, T0 + 1)
+        assert [one.limit_id for one in catalog.exceptions(tx)] == [
+            "branch:house/east:count:application:day"
+        ]
+        catalog.void(tx, "n0", T0 + 2)
+        assert catalog.exceptions(tx) == ()
+        rows = {r["limit_id"]: r for r in tx.find("limit_counters")}
+        east = rows["branch:house/east:count:application:day"]
+        assert (east["reserved"], east["posted"], east["over"]) == (1, 1, 0)
+        assert_lawful(tx)
+
+
+def _chance(rest: int, holds: int, claims: Claims) -> float:
+    """Return the chance that answers and late reports exceed what is left, all terms summed."""
+    answered = [
+        math.comb(holds, i) * claims.open_chance**i * (1 - claims.open_chance) ** (holds - i)
+        for i in range(holds + 1)
+    ]
+    late = [math.exp(-claims.late) * claims.late**j / math.factorial(j) for j in range(60)]
+    return sum(a * b for i, a in enumerate(answered) for j, b in enumerate(late) if i + j > rest)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rest=st.integers(0, 40), reserved=st.integers(0, 40), late=st.floats(0, 4),
+    chance=st.floats(0, 1),
+)  # fmt: skip
+def test_so_much_is_kept_back_that_a_limit_is_passed_rarely(
+    rest: int, reserved: int, late: float, chance: float
+) -> None:
+    """With what may be reserved a limit is passed rarely; with one unit more, not so rarely."""
+    claims = Claims(late, 1_000, 1, chance)
+    found = free_units(rest, reserved, claims)
+    assert 0 <= found <= max(rest - reserved, 0)
+    if found:
+        assert _chance(rest, reserved + found, claims) <= RARELY * (1 + 1e-6) + 1e-9
+    if found < rest - reserved:
+        assert _chance(rest, reserved + found + 1, claims) > RARELY * (1 - 1e-6) - 1e-8
+    assert free_units(rest, reserved, Claims(0.0, 0, 1, chance)) == max(rest - reserved, 0)
+
+
+def test_what_is_said_to_be_left_is_what_is_given() -> None:
+    """``left`` of the rows is the number of click-outs that then get a unit; it comes back by
+    itself as the expired holds grow old.
+    """
+    late = LATE[1]
+    file = {**FILE, "institution_id": "small", "limits": [], "branches": [],
+            "products": [product("s", [{"count": 30, "period": "total"}], CPA)]}  # fmt: skip
+    small = catalog.read_files({"small.yaml": file}).catalog
+    told = []
+    for hours in (48, 60, 96, 400):
+        now = T0 + hours * 3_600_000_000
+        with _Undo.transaction(MemoryRecords()) as tx:
+            old = [catalog.Reservation(f"o{i}", "s", T0) for i in range(25)]
+            assert all(d.allowed for d in catalog.reserve_many(tx, small, old, late))
+            assert catalog.expire(tx, now) == 25
+            for i in range(3):
+                catalog.post(tx, f"o{i}", Stage.APPLICATION, now)
+            (row,) = catalog.limit_rows(tx, small, now, late).to_pylist()
+            assert row["limit"] == row["posted"] + row["reserved"] + row["kept"] + row["left"]
+            new = [catalog.Reservation(f"n{i}", "s", now) for i in range(40)]
+            given_ = [d.allowed for d in catalog.reserve_many(tx, small, new, late)]
+            assert given_ == [True] * row["left"] + [False] * (40 - row["left"])
+            told.append(row["kept"])
+            assert_all_equal(tx)
+    assert told == sorted(told, reverse=True)
+    assert told[-1] == 0
+
+
+def assert_all_equal(tx: Tx) -> None:
+    """Every counter is the sum of its units."""
+    assert catalog.unequal(tx) == ()
+
+
+@settings(max_examples=40, deadline=None)
+@given(order=st.permutations([*range(8)]), reported=st.sets(st.integers(0, 7)))
+def test_expired_holds_are_counted_whatever_their_order(
+    order: list[int], reported: set[int]
+) -> None:
+    """Holds that expire in any order, some reported later, leave the same counters."""
+    ends = []
+    for some in (range(8), order):
+        with _Undo.transaction(MemoryRecords()) as tx:
+            for i in some:
+                at = T0 + i * 9 * DAY_US
+                catalog.reserve(tx, CATALOG, catalog.Reservation(f"c{i}", "b", at, None, 0))
+                catalog.expire(tx, at + 3 * DAY_US)
+            for i in some:
+                if i in reported:
+                    catalog.post(tx, f"c{i}", Stage.APPLICATION, T0 + 90 * DAY_US)
+            rows = state(tx)[1]
+            ends.append([(r["limit_id"], r["period_key"], r["waiting"]) for r in rows])
+            assert_lawful(tx)
+    assert ends[0] == ends[1]
 
 
 def test_a_report_without_a_unit_is_never_dropped() -> None:

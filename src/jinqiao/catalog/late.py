@@ -113,12 +113,14 @@ def _passed(unposted: int, holds: int, claims: Claims) -> float:
     if unposted > expected + 8.0 * math.sqrt(expected):
         return 0.0
     term, chance = math.exp(-late), 0.0
+    reached = term
     for number in range(1, unposted + 1):
         term *= late / number
         if term < 1e-9 and number > late:
             return chance
         chance += term * _at_least(unposted - number + 1, holds, p)
-    return chance + term
+        reached += term
+    return chance + max(1.0 - reached, 0.0)
 
 
 def _at_least(number: int, of: int, p: float) -> float:

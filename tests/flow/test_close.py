@@ -1,0 +1,112 @@
+"""The close pays what a click's own catalog version says, whatever the file says today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jinqiao import conversion
+from jinqiao.conversion import ClickOut
+from jinqiao.domain.application import Click, Postback
+from jinqiao.domain.stage import Polarity, Stage
+from jinqiao.domain.time import DAY_US, from_us, to_us
+from jinqiao.flow import books, daily
+from jinqiao.flow.intake import apply_catalog
+from jinqiao.flow.live import receive_reports
+from jinqiao.flow.wiring import Engine, open_engine
+from jinqiao.flow.workspace import init_workspace
+
+START_US = to_us(datetime(2026, 9, 28, tzinfo=UTC))
+LATE_ON_THE_30TH_US = to_us(datetime(2026, 9, 30, 20, tzinfo=UTC))  # October in Shanghai
+PRODUCT, HOUSE = "qinghe_salary_loan", "qinghe_bank"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now_us = START_US
+
+    def __call__(self) -> int:
+        self.now_us += 1_000
+        return self.now_us
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with open_engine(workspace=init_workspace(tmp_path / "mine"), clock=Clock()) as opened:
+        apply_catalog(opened, author="test")
+        yield opened
+
+
+def moved_to(engine: Engine, zone: str) -> None:
+    """Write another zone into the institution's file and apply it."""
+    file = engine.workspace.institutions / f"{HOUSE}.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert "zone: Asia/Shanghai" in text
+    file.write_text(text.replace("zone: Asia/Shanghai", f"zone: {zone}"), encoding="utf-8")
+    apply_catalog(engine, author="test")
+
+
+def clicked(engine: Engine, number: int, version: int) -> Click:
+    product = engine.catalog().product(PRODUCT)
+    assert product is not None
+    at = engine.clock()
+    out = ClickOut(
+        f"trace-{number}", 1, "cust", PRODUCT, HOUSE, version, product.product_class,
+        product.currency, at, at + 48 * 3_600_000_000,
+    )  # fmt: skip
+
+    def step(tx: Any) -> Click:
+        return conversion.record_click(tx, out, key=engine.keyring.click)
+
+    made = engine.write(step)
+    assert isinstance(made, Click)
+    return made
+
+
+def told(click: Click, stage: Stage, at_us: int) -> Postback:
+    return Postback(
+        f"{click.click_id}-{stage}", click.institution_id, click.click_id, stage,
+        Polarity.REACHED, from_us(at_us), from_us(at_us), 1_000_000, "CNY",
+    )  # fmt: skip
+
+
+def test_months_and_days_go_by_the_zone_of_the_clicks_version(engine: Engine) -> None:
+    """A click made under Shanghai's clock is paid in Shanghai's month, though the file moved."""
+    before = clicked(engine, 1, 1)
+    moved_to(engine, "Europe/London")
+    after = clicked(engine, 2, 2)
+    paid = Stage.DISBURSEMENT
+    reports = [
+        told(click, stage, LATE_ON_THE_30TH_US)
+        for click in (before, after)
+        for stage in (Stage.APPLICATION, Stage.APPROVAL, Stage.ACTIVATION, paid)
+    ]
+    now = LATE_ON_THE_30TH_US + 10 * DAY_US
+    assert receive_reports(engine, reports, now_us=now).accepted == len(reports)
+    settled = daily.close(engine, now)
+    assert len(settled.transfers) == 2
+    october = books.statement_of(engine, HOUSE, "2026-10")
+    september = books.statement_of(engine, HOUSE, "2026-09")
+    assert [line.occurred_on for line in october.lines] == [date(2026, 10, 1)]
+    assert [line.occurred_on for line in september.lines] == [date(2026, 9, 30)]
+    assert [line.product_version for line in october.lines] == [1]
+
+
+def test_an_issued_statement_keeps_its_days_when_the_file_moves(engine: Engine) -> None:
+    """Another zone in the file changes no line and no digest of a statement issued before."""
+    click = clicked(engine, 1, 1)
+    stages = (Stage.APPLICATION, Stage.APPROVAL, Stage.ACTIVATION, Stage.DISBURSEMENT)
+    receive_reports(
+        engine, [told(click, stage, LATE_ON_THE_30TH_US) for stage in stages],
+        now_us=LATE_ON_THE_30TH_US,
+    )  # fmt: skip
+    daily.close(engine, LATE_ON_THE_30TH_US + DAY_US)
+    issued = books.statement_of(engine, HOUSE, "2026-10", issue=True)
+    assert issued.lines
+    moved_to(engine, "America/Los_Angeles")
+    assert books.statement_of(engine, HOUSE, "2026-10", version=1) == issued
