@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 SEED ?= 1
 QUICK ?=
+ONLY ?=
+PEERS ?=
 
-.PHONY: demo test lint format bench constraints clean setup setup-test
+.PHONY: demo test lint format bench bench-match constraints clean setup setup-test
 
 setup: $(VENV)/.core
 setup-test: $(VENV)/.test
@@ -36,6 +38,11 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; QUICK=$(QUICK) SEED=$(SEED) $(BIN)/python $$file || exit 1; done
+	@echo "== benchmarks/match/small.py"; QUICK=$(QUICK) SEED=$(SEED) $(BIN)/python -m benchmarks.match.small
+	@$(MAKE) --no-print-directory bench-match
+
+bench-match: $(VENV)/.test
+	@QUICK=$(QUICK) SEED=$(SEED) ONLY=$(ONLY) PEERS=$(PEERS) $(BIN)/python -m benchmarks.match
 
 constraints: $(VENV)/.test
 	@$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt

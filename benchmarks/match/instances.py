@@ -1,7 +1,8 @@
 """Problems by law: the same name, size and seed give the same arrays, whatever the chunking.
 
-The law of every instance. A customer c has taste t_c ~ N(0, 1)⁴ and size s_c ~ N(0, 0.4²); a product
-p has appeal α_p ~ N(0, 0.3²), pull π_p ~ N(0, 0.25²)⁴ and price g_p, log-uniform on 20 … 400:
+The law of every instance. A customer c has taste t_c ~ N(0, 1)⁴ and size s_c ~ N(0, 0.4²); a
+product p has appeal α_p ~ N(0, 0.3²), pull π_p ~ N(0, 0.25²)⁴ and price g_p, log-uniform on
+20 … 400:
 
     value    = 100 · exp(s_c + α_p + t_c·π_p + ε),   ε ~ N(0, 0.4²), rounded to 1/64
     cost     = ⌈g_p · u⌉, u ~ U(0.5, 1.5), whole;  per product: ⌈g_p⌉
@@ -13,8 +14,8 @@ can be made alone.
 
 Limits are what one hidden plan takes, widened. The hidden plan gives customers their K best
 products by log value + θ_p, θ_p ~ N(0, 0.5²), and leaves a customer out with probability 0.15 (0.05
-of thin files). Half of the rows are tight (widened by 1 … 1.05), half loose (1.5 … 3), so that about
-half bind. The hidden plan keeps every row: the problem is feasible, and integrally so.
+of thin files). Two rows of five are tight (widened by 1 … 1.05), others loose (1.5 … 3), so that
+about half bind. The hidden plan keeps every row: the problem is feasible, and integrally so.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ LAWS = {
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """A problem as arrays: float32 values, 16-bit products, rows; ``hidden`` (m,) keeps them all."""
+    """A problem as arrays: float32 values, 16-bit products, rows."""
 
     law: Law
     indptr: NDArray[np.int64]
@@ -114,7 +115,7 @@ class _Market:
         self.approval = rng.uniform(-0.15, 0.15, p).astype(np.float32)
         self.theta = rng.normal(0, 0.5, p).astype(np.float32)
         self.institution = rng.permutation(np.arange(p) % law.n_institutions)
-        self.tight = rng.permutation(np.arange(4 * p) % 2 == 0)
+        self.tight = rng.permutation(np.arange(4 * p) % 5 < 2)
         self.width = np.where(
             self.tight, rng.uniform(1.0, 1.05, 4 * p), rng.uniform(1.5, 3.0, 4 * p)
         )
@@ -317,7 +318,7 @@ def _segments(goods: _Market, parts: list[_Chunk]) -> Iterator[LimitRow]:
 
 
 def next_day(today: Instance, seed: int) -> Instance:
-    """Return tomorrow: values × exp N(0, 0.1²), one customer in 20 another, limits × U(0.9, 1.1)."""
+    """Return tomorrow: values × exp N(0, 0.1²), 5 % other customers, limits × U(0.9, 1.1)."""
     rng = np.random.default_rng([seed, 3])
     n, m = today.n, len(today.value)
     value = today.value * np.exp(np.float32(0.1) * rng.standard_normal(m, np.float32))

@@ -1,6 +1,6 @@
 """Match beside HiGHS: one command, one table, ``benchmarks/out/match_small.json``.
 
-``python benchmarks/match_small.py``: SEED=n for another market, QUICK=1 for smaller sizes. Seconds
+``python -m benchmarks.match.small``: SEED=n for another market, QUICK=1 for smaller sizes. Seconds
 are CPU seconds of this process. HiGHS solves the linear relaxation (not integral) and one tenth of
 the customers, where it can; ours also runs that size. Compiling is done before, and printed.
 """
@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from jinqiao import match
 from match.problems import Problem, lp_optimum
 
-OUT = Path(__file__).resolve().parent / "out" / "match_small.json"
+OUT = Path(__file__).resolve().parents[1] / "out" / "match_small.json"
 N_PRODUCTS, N_INSTITUTIONS = 60, 20
 
 
