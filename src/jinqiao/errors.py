@@ -1,4 +1,4 @@
-"""Every error jinqiao raises. Imports nothing.
+"""Every error jinqiao raises. Imports nothing of ours.
 
 ::
 
@@ -29,6 +29,9 @@ An expected outcome (not eligible, declined, duplicate) is a value, never one of
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 __all__ = [
     "AccessError",
@@ -122,7 +125,11 @@ class SolveError(JinqiaoError):
 
 
 class Infeasible(SolveError):
+    """``relaxation``: by how much rows in conflict give way; ``weights``: the proof, by row."""
+
     code = "infeasible"
+    relaxation: Mapping[str, float] = MappingProxyType({})
+    weights: Mapping[str, float] = MappingProxyType({})
 
 
 class NotConverged(SolveError):

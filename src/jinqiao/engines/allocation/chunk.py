@@ -1,24 +1,25 @@
 """One pass over a chunk of customers: what is decided is added up, what is not is set aside.
 
 This is the interface between the solver and wherever the pairs live (memory, files, partitions).
-A pass at prices λ with a width W reads a chunk once and yields
+A pass at prices λ, with a room for the price of each cell (segment, product) to move in, reads a
+chunk once and yields
 
-* a ``Tally``: sums of the customers at least W away from any other choice (and of everyone's exact
-  dual part). Tallies add; they are the small aggregate a partition sends to the driver.
-* a ``Core``: the undecided customers with the pairs still open to them, as rows and coefficients.
-  It is a few per cent of the input at a good λ; ``Core.narrowed`` shrinks it where it is not.
+* a ``Tally``: sums of the customers who choose the same however prices move within the room (and
+  of everyone's exact dual part). Tallies add: the small aggregate a partition sends to the driver.
+* a ``Core``: the undecided customers with the pairs still open to them, as rows and coefficients;
+  a few per cent of the input at a good λ and the room it needs.
 
-While no pair's price moves by more than W/2 the decided stay as they are, so that the solver works
-on the core alone (``search.Search``): smoothed dual, its second derivative, rounding, local swaps.
-Then ``choose_chunk`` writes the plan of a chunk: what the pass decided, and the core's choices. ::
+While prices stay within the room the decided stay as they are, so that the solver works on the
+core alone (``search.Search``): smoothed dual, its second derivative, rounding, local swaps. Then
+``choose_chunk`` writes the plan of a chunk: what the pass decided, and the core's choices. ::
 
     terms = compile_terms(rows, n_products, cover, whole_use=…, whole_cost=…)
-    at = Reference.of(terms, duals, width)
+    at = Reference.of(terms, duals, room)
     tally, core = Tally.empty(terms), []
     for chunk in chunks:                               # each begins at a multiple of terms.block
         core.append(scan_chunk(terms, chunk, at, tally))
     core = Core.joined(core)
-    bound = tally.bound(terms, at.duals)               # valid for these duals, whatever the width
+    bound = tally.bound(terms, at.duals)               # valid for these duals, whatever the room
     ...                                                # search on (tally, core) → core_chosen
     for chunk in chunks:
         chosen = choose_chunk(terms, chunk, at, core, core_chosen)
@@ -32,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -222,11 +223,13 @@ def scan_chunk(
     terms: Terms, chunk: Chunk, at: Reference, tally: Tally, *, threads: int = 1
 ) -> Core:
     """Return the undecided customers of a chunk; add the others to the tally, block by block."""
+    if at.valueless:
+        chunk = replace(chunk, value=np.zeros_like(chunk.value))
     arrays, prices = arrays_of(terms, chunk), _prices(terms, chunk, at)
     columns = _by_cell(terms, chunk)
 
     def task(span: tuple[int, int]) -> _Found:
-        return _scan(terms, chunk, arrays, prices, at.width, span)
+        return _scan(terms, chunk, arrays, prices, span)
 
     cores = []
     for found in _mapped(task, list(_spans(chunk.n_customers, terms.block)), threads):
@@ -264,7 +267,7 @@ def choose_chunk(
     chosen = np.zeros(len(chunk.product), bool) if out is None else out
 
     def task(span: tuple[int, int]) -> None:
-        choose(arrays, prices, at.width, *span, chosen)
+        choose(arrays, prices, *span, chosen)
 
     for _ in _mapped(task, list(_spans(chunk.n_customers, terms.block)), threads):
         pass
@@ -317,12 +320,14 @@ def _by_cell(terms: Terms, chunk: Chunk) -> Floats | float:
     return np.stack((use, cost, use * approval))
 
 
-def _prices(terms: Terms, chunk: Chunk, at: Reference) -> tuple[Floats, Floats, Floats, bool]:
+def _prices(
+    terms: Terms, chunk: Chunk, at: Reference
+) -> tuple[Floats, Floats, Floats, Floats, bool]:
     if not chunk.flat:
-        return at.count, at.cost, at.approval, False
+        return at.count, at.cost, at.approval, at.room, False
     use, cost, used_approval = _by_cell(terms, chunk)  # type: ignore[misc]
     flat = use * at.count + used_approval * at.approval + cost * at.cost
-    return flat, at.cost, at.approval, True
+    return flat, at.cost, at.approval, at.room, True
 
 
 def _spans(n: int, block: int) -> Iterator[tuple[int, int]]:
@@ -340,15 +345,13 @@ def _mapped(task: Any, spans: list[tuple[int, int]], threads: int) -> Iterator[A
         yield from pool.map(task, spans)
 
 
-def _scan(
-    terms: Terms, chunk: Chunk, arrays: Arrays, prices: Any, width: float, span: tuple[int, int]
-) -> _Found:
+def _scan(terms: Terms, chunk: Chunk, arrays: Arrays, prices: Any, span: tuple[int, int]) -> _Found:
     from jinqiao.engines.allocation.scan import scan
 
     lo, hi = span
     blocks = -(-(hi - lo) // terms.block)
     sums = np.zeros((blocks, 3))
-    picks = np.zeros((blocks, 1 if prices[3] else 3, terms.n_cells))
+    picks = np.zeros((blocks, 1 if prices[-1] else 3, terms.n_cells))
     if chunk.who is None:
         most = int(chunk.indptr[hi] - chunk.indptr[lo])
     else:
@@ -357,9 +360,7 @@ def _scan(
     undecided = np.empty((hi - lo, 3), np.int64)
     numbers = np.empty((hi - lo, 2))
     places = np.empty(most, np.int64)
-    n, n_places = scan(
-        arrays, prices, width, lo, hi, terms.block, sums, picks, undecided, numbers, places
-    )
+    n, n_places = scan(arrays, prices, lo, hi, terms.block, sums, picks, undecided, numbers, places)
     core = _core(terms, chunk, arrays, undecided[:n], numbers[:n], places[:n_places].copy())
     return _Found(sums, picks, core)
 

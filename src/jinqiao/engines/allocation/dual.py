@@ -1,10 +1,9 @@
-"""Prices by projected Newton steps on the smoothed dual.
+"""Prices by projected Newton steps on the smoothed dual of a core.
 
 Minimise D_μ(λ) = Σ_c smoothed part + λ·b over 0 ≤ λ ≤ ceiling. D_μ is convex, once
 differentiable and piecewise quadratic; its generalised Hessian is a sum over marginal customers, so
 a semi-smooth Newton step (Qi & Sun 1993) costs the pass that is made anyway. A step stays within a
-box of trust, which grows and shrinks as it keeps its promise; box and bounds are kept by a
-primal-dual active set (Hintermüller, Ito & Kunisch 2002, algorithm 1). Rows are scaled by their
+box of trust, which grows and shrinks as it keeps its promise (``box``). Rows are scaled by their
 typical coefficient: y = λ · size.
 """
 
@@ -16,10 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.allocation.compiled import Compiled
-from jinqiao.engines.allocation.sweep import sweep
+from jinqiao.engines.allocation.box import Box
+from jinqiao.engines.allocation.chunk import Core, Tally
+from jinqiao.engines.allocation.facts import Facts
+from jinqiao.engines.allocation.sweep import CoreArrays, sweep
+from jinqiao.engines.allocation.terms import Reference, Terms
 
-__all__ = ["Dual", "Point"]
+__all__ = ["Dual", "Leash", "Meter", "Point", "core_arrays", "price_moves"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[dict[str, float]], None]
@@ -27,7 +29,7 @@ Progress = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """The dual at one price vector: all numbers for the whole problem, a sample scaled up."""
+    """The dual at one price vector; ``marginal`` customers are between two choices there."""
 
     duals: Floats
     bound: float
@@ -37,57 +39,159 @@ class Point:
     used: Floats
     gradient: Floats
     hessian: Floats
+    marginal: int
+
+
+@dataclass(eq=False)
+class Meter:
+    """What the search has read so far, in pairs, and whom it tells; ``stop`` ends it early."""
+
+    n_pairs: int
+    progress: Progress | None = None
+    stop: Callable[[], bool] | None = None
+    read: int = 0
+    bound: float = np.inf
+    """The best bound so far."""
+    stopped: bool = False
+    trace: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def passes(self) -> float:
+        return self.read / max(self.n_pairs, 1)
+
+    def tell(self, **event: float) -> None:
+        """Note what a pass found and hand it to the caller."""
+        event["passes"], event["bound"] = self.passes, self.bound
+        self.trace.append(event)
+        if self.progress is not None:
+            self.progress(event)
+
+    def halted(self) -> bool:
+        """Say whether to come to an end; once true it stays so."""
+        self.stopped = self.stopped or (self.stop is not None and self.stop())
+        return self.stopped
+
+
+def core_arrays(core: Core) -> CoreArrays:
+    """Return a core as the kernels read it."""
+    return CoreArrays(
+        core.slots, core.weight, core.ptr, core.value, core.entry, core.row, core.coef
+    )
+
+
+@dataclass(eq=False)
+class Leash:
+    """How far prices may move from those of a pass.
+
+    Within the room of each cell what the pass decided stays decided (``safe``). A descent may go
+    some way beyond, where nearly all of it still does, before it is ``taut`` and the pass is made
+    again.
+    """
+
+    terms: Terms
+    facts: Facts
+    at: Reference
+    taut: bool = False
+
+    @property
+    def reach(self) -> Floats:
+        room = self.at.room
+        finite = room[np.isfinite(room)]
+        usual = float(np.sqrt(np.mean(finite**2))) if len(finite) else 0.0
+        return 3.0 * room + 2.0 * usual
+
+    def safe(self, duals: Floats) -> bool:
+        """Say whether every decision of the pass stands at these prices."""
+        return bool((self.moved(duals) <= self.at.room).all())
+
+    def moved(self, duals: Floats) -> Floats:
+        """Return by how much the price of a pair of each cell has moved at most, (n_cells,)."""
+        return price_moves(self.terms, self.facts, duals - self.at.duals)
+
+    def passed(self, duals: Floats) -> bool:
+        """Say whether the price of a cell is out of reach."""
+        return bool((self.moved(duals) > self.reach).any())
+
+    def held(self, start: Floats, end: Floats) -> Floats:
+        """Return the prices on the way from start to end where the leash is taut."""
+        low, high = 0.0, 1.0
+        for _ in range(8):
+            middle = 0.5 * (low + high)
+            if self.passed(start + middle * (end - start)):
+                high = middle
+            else:
+                low = middle
+        return start + low * (end - start)
+
+
+def price_moves(terms: Terms, facts: Facts, change: Floats) -> Floats:
+    """Return the most the price of a pair of each cell moves by a change of duals, (n_cells,)."""
+    count, cost, approval = terms.tables(change)
+    use_most = np.tile(facts.use_most, terms.n_segments)
+    cost_most = np.tile(facts.cost_most, terms.n_segments)
+    dearer, cheaper = (cost, -cost) if facts.cost_least >= 0 else (np.abs(cost), np.abs(cost))
+    # A pair may use or cost less than the most of its product, so that no part offsets another.
+    up = use_most * np.maximum(np.maximum(count, count + approval), 0.0)
+    up += cost_most * np.maximum(dearer, 0.0)
+    down = use_most * np.maximum(np.maximum(-count, -count - approval), 0.0)
+    down += cost_most * np.maximum(cheaper, 0.0)
+    most: Floats = np.maximum(up, down)
+    return most
 
 
 @dataclass(eq=False)
 class Dual:
-    """Prices of one problem, moved by passes over samples or over everyone."""
+    """The dual of a core beside what is decided: D(λ) = decided(λ) + core(λ) + λ·b.
 
-    problem: Compiled
-    limit: Floats
+    ``decided`` is linear in λ: value − λ·used, true while no decision changes.
+    """
+
+    terms: Terms
+    core: Core
+    value: float
+    used: Floats
     ceiling: Floats
-    progress: Progress | None = None
-    passes: float = 0.0
-    trace: list[dict[str, float]] = field(default_factory=list)
+    meter: Meter
+    everyone: float
 
-    def at(self, duals: Floats, who: NDArray[np.int64], mu: float) -> Point:
-        """Return the dual at prices, seen by the customers ``who`` (scaled up to all)."""
-        problem = self.problem
-        arrays, m = problem.arrays, len(problem.rows)
-        tables = problem.tables(duals)
-        prices = (tables.count.ravel(), tables.cost.ravel(), tables.approval.ravel())
-        usage = np.zeros((3, len(prices[0])))
-        hessian = np.zeros((m, m))
-        exact, smooth, fractional, _ = sweep(arrays, who, prices, mu, usage, hessian)
-        weight = problem.n_customers / max(len(who), 1)
-        self.passes += len(who) / max(problem.n_customers, 1)
-        used = weight * problem.row_sums(usage)
-        constant = float(duals @ self.limit)
-        size = problem.size
-        return Point(
-            duals,
-            weight * exact + constant,
-            weight * smooth + constant,
-            weight * (exact - fractional),
-            used,
-            (self.limit - used) / size,
-            hessian * (weight / mu) / np.outer(size, size),
+    @classmethod
+    def of(cls, terms: Terms, tally: Tally, core: Core, meter: Meter, ceiling: Floats) -> Dual:
+        used = terms.row_sums(tally.usage)
+        return cls(terms, core, tally.value, used, ceiling, meter, float(tally.n_customers))
+
+    def at(self, duals: Floats, mu: float) -> Point:
+        """Return the dual at prices with smoothing of width mu, in units of value."""
+        terms, m = self.terms, len(self.terms.rows)
+        used, hessian = self.used.copy(), np.zeros((m, m))
+        exact, smooth, fractional, marginal = sweep(
+            core_arrays(self.core), duals, mu, used, hessian
         )
+        self.meter.read += self.core.n_pairs
+        decided = self.value + float(duals @ (terms.limit - self.used))
+        hessian += np.tril(hessian, -1).T
+        size = terms.size
+        return Point(
+            duals, decided + exact, decided + smooth, exact - fractional, used,
+            (terms.limit - used) / size, hessian / (mu * np.outer(size, size)), marginal,
+        )  # fmt: skip
 
     def descend(
-        self, point: Point, who: NDArray[np.int64], mu: float, steps: int, tolerance: float
+        self, point: Point, mu: float, steps: int, tolerance: float, leash: Leash | None = None
     ) -> Point:
-        """Return the point after Newton steps; stop when a step promises less than tolerance."""
-        size = self.problem.size
+        """Return the point after Newton steps; stop when a step promises less than tolerance.
+
+        A step that would pull the leash taut ends there.
+        """
+        size = self.terms.size
         upper = self.ceiling * size
-        reach = 4.0 * mu
+        reach, box = 4.0 * mu, Box()
         for _ in range(steps):
+            if self.meter.halted():
+                break
             y = point.duals * size
-            stiff = np.diag(point.hessian)
-            floor = max(float(stiff.max(initial=0.0)) * 1e-10, 1e-12)
-            matrix = point.hessian + np.diag(np.full(len(y), floor))
-            box = (np.maximum(-y, -reach), np.minimum(upper - y, reach))
-            step = _bounded_step(matrix, point.gradient, *box)
+            step = box.step(
+                point.hessian, point.gradient, np.maximum(-y, -reach), np.minimum(upper - y, reach)
+            )
             promise = -float(point.gradient @ step + 0.5 * step @ point.hessian @ step)
             longest = float(np.abs(step).max(initial=0.0))
             boxed = longest >= reach * (1 - 1e-9)
@@ -95,9 +199,17 @@ class Dual:
             if promise <= 0.0 or (promise <= tolerance and not (boxed and reach > 1e-4 * mu)):
                 break
             moved = np.minimum(np.clip(y + step, 0.0, upper) / size, self.ceiling)
-            new = self.at(moved, who, mu)
+            taut = leash is not None and leash.passed(moved)
+            if taut:
+                assert leash is not None
+                moved = leash.held(point.duals, moved)
+            new = self.at(moved, mu)
             ratio = (point.smooth - new.smooth) / promise
-            self._tell(mu, new, len(who))
+            self.meter.tell(mu=mu, estimate=new.bound, loss=new.loss, customers=self.everyone)
+            if taut:
+                assert leash is not None
+                leash.taut = True
+                return new if ratio > 0.0 else point
             if ratio > 1e-4:
                 point = new
             if ratio < 0.2:
@@ -105,65 +217,3 @@ class Dual:
             elif ratio > 0.5 and boxed:
                 reach *= 4.0
         return point
-
-    def _tell(self, mu: float, point: Point, n_seen: int) -> None:
-        event = {
-            "mu": mu, "bound": point.bound, "loss": point.loss, "passes": self.passes,
-            "customers": float(n_seen),
-        }  # fmt: skip
-        self.trace.append(event)
-        if self.progress is not None:
-            self.progress(event)
-
-
-def _bounded_step(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats) -> Floats:
-    """Return argmin g·d + d·H·d/2 over lower ≤ d ≤ upper, by a primal-dual active set."""
-    scale = np.diag(matrix)
-    step = np.zeros(len(gradient))
-    multiplier = gradient.copy()
-    previous = None
-    for _ in range(40):
-        guess = step - multiplier / scale
-        low, high = guess <= lower, guess >= upper
-        free = ~(low | high)
-        state = low.astype(np.int8) - high.astype(np.int8)
-        if previous is not None and (state == previous).all():
-            return np.clip(step, lower, upper)
-        previous = state
-        step = np.where(low, lower, np.where(high, upper, 0.0))
-        if free.any():
-            held = gradient + matrix @ step
-            step[free] = np.linalg.solve(matrix[np.ix_(free, free)], -held[free])
-        multiplier = gradient + matrix @ step
-        multiplier[free] = 0.0
-    return _walk(matrix, gradient, lower, upper)
-
-
-def _walk(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats) -> Floats:
-    """Return the same minimum by a primal active set, where the other runs in a circle.
-
-    From d = 0 every turn goes down, so that it may stop at any turn. lower ≤ 0 ≤ upper.
-    """
-    step = np.zeros(len(gradient))
-    free = ((gradient < 0) & (upper > 0)) | ((gradient > 0) & (lower < 0))
-    for _ in range(20 + 3 * len(gradient)):
-        slope = gradient + matrix @ step
-        if free.any():
-            index = np.flatnonzero(free)
-            way = np.linalg.solve(matrix[np.ix_(index, index)], -slope[index])
-            room = np.where(way > 0, upper[index] - step[index], lower[index] - step[index])
-            ratio = np.divide(room, way, out=np.full(len(way), np.inf), where=way != 0)
-            block = int(np.argmin(ratio))
-            step[index] += min(1.0, float(ratio[block])) * way
-            if ratio[block] < 1.0:
-                step[index[block]] = (upper if way[block] > 0 else lower)[index[block]]
-                free[index[block]] = False
-                continue
-            slope = gradient + matrix @ step
-        inward = np.where(step <= lower, -slope, np.where(step >= upper, slope, np.abs(slope)))
-        inward[free | (lower >= upper)] = 0.0
-        worst = int(np.argmax(inward))
-        if inward[worst] <= 1e-12 * (1.0 + abs(float(gradient[worst]))):
-            break
-        free[worst] = True
-    return np.clip(step, lower, upper)

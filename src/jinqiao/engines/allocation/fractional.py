@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.allocation.problem import LimitRow, Pairs, check_slots
+from jinqiao.engines.allocation.problem import LimitRow, Pairs
 
 __all__ = ["Fractional", "fractional"]
 
@@ -47,20 +47,26 @@ def fractional(
     ``widths``: the smoothing to begin with (small where ``warm`` is nearly right) and to end with.
     ``tolerance``: stop at each width when a step promises less, as a share of the value.
     """
-    from jinqiao.engines.allocation.compiled import compile_problem
-    from jinqiao.engines.allocation.dual import Dual
+    from jinqiao.engines.allocation.dual import Dual, Meter
+    from jinqiao.engines.allocation.search import Search
+    from jinqiao.engines.allocation.solver import prepared
+    from jinqiao.engines.allocation.terms import Reference
 
-    problem = compile_problem(pairs, check_slots(pairs, slots), rows, n_products)
+    problem = prepared(pairs, slots, rows, n_products)
+    meter = Meter(pairs.n_pairs)
+    search = Search(problem.terms, problem.source, meter)
+    search.scale()
+    terms = search.terms
     sign = np.array([1.0 if row.sense == "<=" else -1.0 for row in rows])
     given = np.zeros(len(rows)) if warm is None else np.asarray(warm, np.float64)
-    duals = np.clip(given, 0.0, problem.ceiling)
-    everyone = np.arange(problem.n_customers)
-    dual = Dual(problem, problem.limit, problem.ceiling)
+    duals = np.clip(given, 0.0, terms.ceiling)
+    tally, core = problem.source.scan(terms, Reference.of(terms, duals, np.inf))
+    dual = Dual.of(terms, tally, core, meter, terms.ceiling)
     point = None
     for width in (*(w for w in _WIDTHS if 3 * widths[1] <= w <= widths[0]), widths[1]):
-        mu = width * problem.value_scale
-        start = dual.at(duals, everyone, mu)
-        point = dual.descend(start, everyone, mu, 60, tolerance * max(abs(start.smooth), mu))
+        mu = width * terms.value_scale
+        start = dual.at(duals, mu)
+        point = dual.descend(start, mu, 60, tolerance * max(abs(start.smooth), mu))
         duals = point.duals
     assert point is not None
-    return Fractional(duals, sign * point.used, point.bound, dual.passes)
+    return Fractional(duals, sign * point.used, point.bound, meter.passes)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jinqiao.engines.allocation.sweep import coefficient, jit
+from jinqiao.engines.allocation.scan import jit
 
 __all__ = ["best_pairs", "improve", "use_of"]
 
@@ -25,7 +25,7 @@ __all__ = ["best_pairs", "improve", "use_of"]
 def best_pairs(a: Any, reduced: Any, chosen: Any, margin: Any) -> None:
     """Mark each customer's K best positive pairs; fill the least loss of any other choice."""
     for c in range(len(a.slots)):
-        start, stop, slots = a.indptr[c], a.indptr[c + 1], a.slots[c]
+        start, stop, slots = a.ptr[c], a.ptr[c + 1], a.slots[c]
         margin[c] = np.inf
         if slots == 0:
             continue
@@ -58,14 +58,11 @@ def best_pairs(a: Any, reduced: Any, chosen: Any, margin: Any) -> None:
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def use_of(a: Any, chosen: Any, used: Any) -> None:
-    """Add what the chosen pairs use of each row, customer by customer."""
-    for c in range(len(a.slots)):
-        base = np.int64(a.segment[c]) * a.n_products
-        for j in range(a.indptr[c], a.indptr[c + 1]):
-            if chosen[j]:
-                cell = base + a.product[j]
-                for q in range(a.cell_ptr[cell], a.cell_ptr[cell + 1]):
-                    used[a.cell_row[q]] += coefficient(a, j, q)
+    """Add what the chosen pairs use of each row."""
+    for j in range(len(a.value)):
+        if chosen[j]:
+            for q in range(a.entry[j], a.entry[j + 1]):
+                used[a.row[q]] += a.coef[q]
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -94,10 +91,10 @@ def _change(rows: Any, delta: Any, n: int, used: Any, limit: Any, shape: Any) ->
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _add(a: Any, j: int, cell: int, sign: float, rows: Any, delta: Any, n: int) -> int:
-    for q in range(a.cell_ptr[cell], a.cell_ptr[cell + 1]):
-        row = a.cell_row[q]
-        value = sign * coefficient(a, j, q)
+def _add(a: Any, j: int, sign: float, rows: Any, delta: Any, n: int) -> int:
+    for q in range(a.entry[j], a.entry[j + 1]):
+        row = a.row[q]
+        value = sign * a.coef[q]
         place = -1
         for i in range(n):
             if rows[i] == row:
@@ -113,13 +110,13 @@ def _add(a: Any, j: int, cell: int, sign: float, rows: Any, delta: Any, n: int) 
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _move(a: Any, base: int, out: int, new: int, rows: Any, delta: Any) -> int:
+def _move(a: Any, out: int, new: int, rows: Any, delta: Any) -> int:
     """Fill rows and delta of a move that drops ``out`` and takes ``new`` (-1: nothing)."""
     n = 0
     if out >= 0:
-        n = _add(a, out, base + a.product[out], -1.0, rows, delta, n)
+        n = _add(a, out, -1.0, rows, delta, n)
     if new >= 0:
-        n = _add(a, new, base + a.product[new], 1.0, rows, delta, n)
+        n = _add(a, new, 1.0, rows, delta, n)
     return n
 
 
@@ -130,12 +127,12 @@ def _steep(i: int, t: float, shape: Any) -> Any:
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _tilted(a: Any, j: int, cell: int, weight: float, used: Any, limit: Any, shape: Any) -> float:
+def _tilted(a: Any, j: int, weight: float, used: Any, limit: Any, shape: Any) -> float:
     """Return weight − ψ′·a of a pair. ψ is convex, so no move has more merit than these promise."""
     total = weight
-    for q in range(a.cell_ptr[cell], a.cell_ptr[cell + 1]):
-        row = a.cell_row[q]
-        total -= _steep(row, used[row] - limit[row], shape) * coefficient(a, j, q)
+    for q in range(a.entry[j], a.entry[j + 1]):
+        row = a.row[q]
+        total -= _steep(row, used[row] - limit[row], shape) * a.coef[q]
     return total
 
 
@@ -150,21 +147,20 @@ def improve(
     tried, one whose merit is not above ``tiny`` not taken.
     """
     widest, degree = 1, 1
-    for cell in range(len(a.cell_ptr) - 1):
-        widest = max(widest, a.cell_ptr[cell + 1] - a.cell_ptr[cell])
     for c in who:
-        degree = max(degree, a.indptr[c + 1] - a.indptr[c])
+        degree = max(degree, a.ptr[c + 1] - a.ptr[c])
+        for j in range(a.ptr[c], a.ptr[c + 1]):
+            widest = max(widest, a.entry[j + 1] - a.entry[j])
     rows, delta = np.empty(2 * widest, np.int64), np.empty(2 * widest)
     tilted = np.empty(degree)
     moves = 0
     for c in who:
-        start, stop, slots = a.indptr[c], a.indptr[c + 1], a.slots[c]
-        base = np.int64(a.segment[c]) * a.n_products
+        start, stop, slots = a.ptr[c], a.ptr[c + 1], a.slots[c]
         for _ in range(slots + 1):
             taken, ceiling = 0, 0.0
             for j in range(start, stop):
                 taken += chosen[j]
-                tilt = _tilted(a, j, base + a.product[j], weight[j], used, limit, shape)
+                tilt = _tilted(a, j, weight[j], used, limit, shape)
                 tilted[j - start] = tilt
                 if not chosen[j] and tilt > ceiling:
                     ceiling = tilt
@@ -188,13 +184,13 @@ def improve(
                     gain = (weight[new] if new >= 0 else 0.0) - lost
                     if gain < -window or (new < 0 and out < 0):
                         continue
-                    n = _move(a, base, out, new, rows, delta)
+                    n = _move(a, out, new, rows, delta)
                     merit = gain - _change(rows, delta, n, used, limit, shape)
                     if merit > best:
                         best, best_out, best_in = merit, out, new
             if best_out < 0 and best_in < 0:
                 break
-            n = _move(a, base, best_out, best_in, rows, delta)
+            n = _move(a, best_out, best_in, rows, delta)
             for i in range(n):
                 used[rows[i]] += delta[i]
             if best_out >= 0:

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.allocation.compiled import Compiled
+from jinqiao.engines.allocation.dual import Dual, core_arrays
 from jinqiao.engines.allocation.local import best_pairs, improve, use_of
+from jinqiao.engines.allocation.sweep import reduce_pairs
 
-__all__ = ["Rounded", "reduced_values", "round_plan"]
+__all__ = ["Rounded", "margins", "round_plan"]
 
 _TURNS, _STIFFER = 16, 1.73
 """Sweeps of feedback, and how much stiffer each is than the one before."""
@@ -36,7 +37,9 @@ class _Shape(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """An integral plan: what it uses of each row (as ``<=``), its value, its worst hard excess."""
+    """Choices of a core: ``chosen`` (core.n_pairs,), what the whole plan then uses of each row (as
+    ``<=``), its value with soft penalties taken off, its excess over hard rows.
+    """
 
     chosen: NDArray[np.bool_]
     used: Floats
@@ -44,52 +47,46 @@ class Rounded:
     excess: float
 
 
-def reduced_values(problem: Compiled, duals: Floats) -> Floats:
-    """Return r = v − Σ λ·a of every pair, (nnz,)."""
-    a, tables = problem.arrays, problem.tables(duals)
-    cell = np.repeat(a.segment.astype(np.int64) * a.n_products, np.diff(a.indptr)) + a.product
-    per_use = tables.count.ravel()[cell]
-    if tables.approval.any():
-        per_use = per_use + a.approval * tables.approval.ravel()[cell]
-    reduced: Floats = a.value - a.use * per_use
-    if tables.cost.any():
-        reduced -= a.cost * tables.cost.ravel()[cell]
-    return reduced
-
-
-def round_plan(
-    problem: Compiled, duals: Floats, rng: np.random.Generator, jitter: float = 0.0
-) -> Rounded:
+def round_plan(dual: Dual, duals: Floats, rng: np.random.Generator, jitter: float = 0.0) -> Rounded:
     """Return an integral plan near these prices; ``excess`` is 0 when every hard row holds.
 
     ``jitter`` in units of a customer's mean best value shakes the reduced values, for another try
     where repair was stuck.
     """
-    return _Rounding(problem, duals, rng, jitter).run()
+    return _Rounding(dual, duals, rng, jitter).run()
+
+
+def margins(dual: Dual, duals: Floats) -> Floats:
+    """Return what each undecided customer loses at least by another choice, (k,)."""
+    arrays, reduced = core_arrays(dual.core), np.empty(dual.core.n_pairs)
+    reduce_pairs(arrays, duals, reduced)
+    margin = np.empty(dual.core.n_customers)
+    best_pairs(arrays, reduced, np.zeros(len(reduced), bool), margin)
+    return margin
 
 
 class _Rounding:
-    def __init__(
-        self, problem: Compiled, duals: Floats, rng: np.random.Generator, jitter: float
-    ) -> None:
-        self.problem, self.duals, self.rng = problem, duals, rng
-        self.reduced = reduced_values(problem, duals)
+    def __init__(self, dual: Dual, duals: Floats, rng: np.random.Generator, jitter: float) -> None:
+        self.terms, self.arrays, self.decided = dual.terms, core_arrays(dual.core), dual.value
+        self.duals, self.rng = duals, rng
+        self.start = dual.used
+        self.reduced = np.empty(dual.core.n_pairs)
+        reduce_pairs(self.arrays, duals, self.reduced)
         if jitter > 0:
-            self.reduced += rng.normal(0.0, jitter * problem.value_scale, len(self.reduced))
+            self.reduced += rng.normal(0.0, jitter * self.terms.value_scale, len(self.reduced))
         self.chosen = np.zeros(len(self.reduced), bool)
-        self.margin = np.empty(problem.n_customers)
-        best_pairs(problem.arrays, self.reduced, self.chosen, self.margin)
-        self.used = np.zeros(len(problem.rows))
+        self.margin = np.empty(dual.core.n_customers)
+        best_pairs(self.arrays, self.reduced, self.chosen, self.margin)
+        self.used = np.zeros(len(self.terms.rows))
         self._recount()
-        self.penalty = np.array([r.soft_penalty or 0.0 for r in problem.rows])
-        self.hard = np.array([r.soft_penalty is None for r in problem.rows], bool)
-        size = np.maximum(1.0, np.abs(problem.limit))
-        self.slack = np.where(problem.whole, 0.0, 1e-10 * size)
+        self.penalty, self.hard = self.terms.penalty, self.terms.hard
+        size = np.maximum(1.0, np.abs(self.terms.limit))
+        self.slack = np.where(self.terms.whole, 0.0, 1e-10 * size)
         self.width = 0.0
-        self.tiny = 1e-9 * problem.value_scale
+        self.tiny = 1e-9 * self.terms.value_scale
 
     def run(self) -> Rounded:
-        if len(self.problem.rows) == 0:
+        if len(self.terms.rows) == 0:
             return self.result()
         self._feedback()
         self._repair()
@@ -98,19 +95,19 @@ class _Rounding:
 
     def result(self) -> Rounded:
         self._recount()
-        over = np.maximum(self.used - self.problem.limit, 0.0)
-        value = float(self.problem.arrays.value[self.chosen].sum())
+        over = np.maximum(self.used - self.terms.limit, 0.0)
+        value = float(self.arrays.value[self.chosen].sum()) + self.decided
         primal = value - float((over * self.penalty)[~self.hard].sum())
         hard_over = np.where(self.hard & (over > self.slack), over, 0.0)
-        excess = float((hard_over / self.problem.size).sum())
+        excess = float((hard_over / self.terms.size).sum())
         return Rounded(self.chosen, self.used, primal, excess)
 
     def _recount(self) -> None:
-        self.used[:] = 0.0
-        use_of(self.problem.arrays, self.chosen, self.used)
+        self.used[:] = self.start
+        use_of(self.arrays, self.chosen, self.used)
 
     def _excess(self) -> NDArray[np.bool_]:
-        mask: NDArray[np.bool_] = self.hard & (self.used - self.problem.limit > self.slack)
+        mask: NDArray[np.bool_] = self.hard & (self.used - self.terms.limit > self.slack)
         return mask
 
     def _near(self, count: int) -> tuple[Ints, float]:
@@ -124,20 +121,20 @@ class _Rounding:
 
     def _sweep(self, who: Ints, weight: Floats, window: float, shape: _Shape) -> int:
         moves: int = improve(
-            self.problem.arrays, who, weight, window, self.tiny, self.problem.limit, shape,
+            self.arrays, who, weight, window, self.tiny, self.terms.limit, shape,
             self.chosen, self.used,
         )  # fmt: skip
         return moves
 
     def _pull(self, strength: float) -> tuple[Floats, Floats]:
         """Return the stiffness of each row below and above its limit."""
-        pull = strength / self.problem.size**2
-        priced = self.duals * self.problem.size > self.tiny
+        pull = strength / self.terms.size**2
+        priced = self.duals * self.terms.size > self.tiny
         saturated = ~self.hard & (self.duals >= self.penalty * (1 - 1e-9))
         return np.where(priced, pull, 0.0), np.where(saturated, 0.0, pull)
 
     def _feedback(self) -> None:
-        m = len(self.problem.rows)
+        m = len(self.terms.rows)
         who, self.width = self._near(max(2000, 20 * m))
         width = self.width
         none = np.zeros(m)
@@ -153,9 +150,9 @@ class _Rounding:
         self._sweep(who, self.reduced, np.inf, hardened)
 
     def _repair(self) -> None:
-        m = len(self.problem.rows)
-        steep = 1e3 * self.problem.value_scale / self.problem.size
-        under, over = self._pull(self.problem.value_scale)
+        m = len(self.terms.rows)
+        steep = 1e3 * self.terms.value_scale / self.terms.size
+        under, over = self._pull(self.terms.value_scale)
         count = max(4000, 40 * m)
         for turn in range(12):
             if not self._excess().any():
@@ -171,15 +168,15 @@ class _Rounding:
                 steep = steep * self.rng.uniform(0.5, 3.0, m)
 
     def _fill(self) -> None:
-        m = len(self.problem.rows)
+        m = len(self.terms.rows)
         none = np.zeros(m)
         shape = _Shape(none, none, np.where(self.hard, 0.0, self.penalty), self.hard, self.slack)
         for _ in range(4):
             # A move gains at most what the slack of the rows is priced at, less its margin.
-            room = float(self.duals @ np.maximum(self.problem.limit - self.used, 0.0))
+            room = float(self.duals @ np.maximum(self.terms.limit - self.used, 0.0))
             who = np.flatnonzero(self.margin <= max(room, self.width))
             nearest = np.argsort(self.margin[who], kind="stable")
             who = who[nearest[: max(4000, 40 * m)]]
             window = np.inf if (~self.hard).any() else 0.0
-            if self._sweep(who, self.problem.arrays.value, window, shape) == 0:
+            if self._sweep(who, self.arrays.value, window, shape) == 0:
                 return

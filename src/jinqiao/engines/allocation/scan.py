@@ -1,8 +1,8 @@
 """Compiled: one pass over customers at given prices that sets aside those who are near a tie.
 
-Every customer takes the K best positive reduced values. Who is a ``width`` or more away from any
-other choice is decided: their sums are added up. The others are put out as positions, with only
-the pairs that could still be chosen or dropped while prices move by less than half the width.
+Every customer takes the K best positive reduced values. Who takes the same whatever prices do
+within the room of each cell is decided: their sums are added up. The others are put out as
+positions, with only the pairs that could be chosen or dropped within that room.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["choose", "entries", "jit", "scan"]
+__all__ = ["choose", "entries", "extremes", "jit", "scan"]
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -20,7 +20,7 @@ jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _reduce(a: Any, start: int, stop: int, base: int, prices: Any, r: Any) -> None:
     """Fill r with the reduced values of pairs ``start:stop`` (``prices[0]`` per pair if flat)."""
-    count, cost, approval, flat = prices
+    count, cost, approval, _, flat = prices
     if flat:
         for j in range(start, stop):
             r[j - start] = a.value[j] - count[base + a.product[j]]
@@ -70,16 +70,38 @@ def _rank(r: Any, n: int, k: int, top: Any, at: Any) -> Any:
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _margin(top: Any, kept: int, k: int) -> Any:
-    """Return pairs chosen, the K-th best (0 if not full), the next best, the least loss."""
+    """Return how many pairs are chosen, and the least loss of any other choice."""
     taken = 0
     while taken < kept and taken < k and top[taken] > 0.0:
         taken += 1
     after = top[taken] if taken < kept else -np.inf
     if taken == k:
-        kth = top[k - 1]
-        return taken, kth, after, kth - max(after, 0.0)
-    worst = top[taken - 1] if taken > 0 else np.inf
-    return taken, 0.0, after, min(worst, -after)
+        return taken, top[k - 1] - max(after, 0.0)
+    return taken, min(top[taken - 1] if taken > 0 else np.inf, -after)
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _limits(a: Any, start: int, n: int, base: int, room: Any, r: Any, at: Any, taken: int) -> Any:
+    """Return the least a chosen pair can come to, and the most any other can."""
+    low, high = np.inf, -np.inf
+    for i in range(taken):
+        low = min(low, r[at[i]] - room[base + a.product[start + at[i]]])
+    if taken == 1:
+        place = at[0]
+        kept, r[place] = r[place], -np.inf
+        for i in range(n):
+            high = max(high, r[i] + room[base + a.product[start + i]])
+        r[place] = kept
+        return low, high
+    for i in range(n):
+        up = r[i] + room[base + a.product[start + i]]
+        if up > high:
+            mine = False
+            for q in range(taken):
+                mine |= at[q] == i
+            if not mine:
+                high = up
+    return low, high
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -107,7 +129,7 @@ def _pick(a: Any, j: int, cell: int, flat: bool, weight: float, picks: Any) -> N
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def scan(
-    a: Any, prices: Any, width: float, lo: int, hi: int, block: int,
+    a: Any, prices: Any, lo: int, hi: int, block: int,
     sums: Any, picks: Any, undecided: Any, numbers: Any, places: Any,
 ) -> Any:  # fmt: skip
     """Add the sums of customers ``lo:hi`` block by block; put out who is undecided.
@@ -116,7 +138,7 @@ def scan(
     1 or 3, n_cells). ``undecided`` (·, 3) int64: customer, slots left, number of pairs;
     ``numbers`` (·, 2): margin, weight; ``places`` int64: their pairs. Return how many of each.
     """
-    flat = prices[3]
+    room, flat = prices[3], prices[4]
     r, top, at = _rooms(a, lo, hi)
     n_out, n_places = 0, 0
     for position in range(lo, hi):
@@ -131,51 +153,61 @@ def scan(
         weight = a.weight[position * a.weight_step]
         _reduce(a, start, stop, base, prices, r)
         kept = _rank(r, n, k, top, at)
-        taken, kth, after, margin = _margin(top, kept, k)
+        taken, margin = _margin(top, kept, k)
         for i in range(taken):
             sums[b, 0] += weight * top[i]
-        decided = taken
-        if margin < width:
-            # What stays chosen however prices move is decided; the rest is put out.
-            sure = max(after, 0.0) + width
-            decided = 0
-            while decided < taken and top[decided] >= sure:
-                decided += 1
-            before = n_places
-            for i in range(n):
-                if r[i] >= kth - width and r[i] < sure:
-                    places[n_places] = start + i
-                    n_places += 1
-            undecided[n_out, 0] = c
-            undecided[n_out, 1] = k - decided
-            undecided[n_out, 2] = n_places - before
-            numbers[n_out, 0] = margin
-            numbers[n_out, 1] = weight
-            n_out += 1
-        for i in range(decided):
+        low, high = _limits(a, start, n, base, room, r, at, taken)
+        sure = max(high, 0.0)
+        if low >= sure and (taken == k or high <= 0.0):
+            sums[b, 2] += weight * taken
+            for i in range(taken):
+                j = start + at[i]
+                sums[b, 1] += weight * a.value[j]
+                _pick(a, j, base + a.product[j], flat, weight, picks[b])
+            continue
+        # What stays chosen however prices move is decided; the rest is put out.
+        floor = max(low, 0.0) if taken == k else 0.0
+        for i in range(taken):
             j = start + at[i]
-            sums[b, 1] += weight * a.value[j]
-            sums[b, 2] += weight
-            _pick(a, j, base + a.product[j], flat, weight, picks[b])
+            if r[at[i]] - room[base + a.product[j]] >= sure:
+                sums[b, 1] += weight * a.value[j]
+                sums[b, 2] += weight
+                _pick(a, j, base + a.product[j], flat, weight, picks[b])
+                r[at[i]] = -np.inf
+                k -= 1
+        before = n_places
+        for i in range(n):
+            if r[i] > -np.inf and r[i] + room[base + a.product[start + i]] > floor:
+                places[n_places] = start + i
+                n_places += 1
+        undecided[n_out, 0] = c
+        undecided[n_out, 1] = k
+        undecided[n_out, 2] = n_places - before
+        numbers[n_out, 0] = margin
+        numbers[n_out, 1] = weight
+        n_out += 1
     return n_out, n_places
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def choose(a: Any, prices: Any, width: float, lo: int, hi: int, chosen: Any) -> None:
-    """Mark what ``scan`` decides at these prices and width."""
+def choose(a: Any, prices: Any, lo: int, hi: int, chosen: Any) -> None:
+    """Mark what ``scan`` decides at these prices and rooms."""
+    room = prices[3]
     r, top, at = _rooms(a, lo, hi)
     for c in range(lo, hi):
         k = a.slots[c * a.slots_step]
         start, stop = a.indptr[c], a.indptr[c + 1]
-        if k == 0 or stop == start:
+        n = stop - start
+        if k == 0 or n == 0:
             continue
         base = np.int64(a.segment[c * a.segment_step]) * a.n_products
         _reduce(a, start, stop, base, prices, r)
-        kept = _rank(r, stop - start, k, top, at)
-        taken, _, after, margin = _margin(top, kept, k)
-        sure = -np.inf if margin >= width else max(after, 0.0) + width
+        kept = _rank(r, n, k, top, at)
+        taken, _ = _margin(top, kept, k)
+        low, high = _limits(a, start, n, base, room, r, at, taken)
+        sure = max(high, 0.0)
         for i in range(taken):
-            if top[i] >= sure:
+            if low >= sure or r[at[i]] - room[base + a.product[start + at[i]]] >= sure:
                 chosen[start + at[i]] = True
 
 
@@ -200,3 +232,15 @@ def entries(a: Any, t: Any, owner: Any, places: Any, ptr: Any, row: Any, coef: A
             row[spot] = t.cell_row[q]
             coef[spot] = t.cell_sign[q] * amount
             spot += 1
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def extremes(product: Any, column: Any, lo: int, hi: int, most: Any) -> Any:
+    """Raise ``most`` to |column| by product; return whether all are whole, and the least or 0."""
+    whole, least = True, 0.0
+    for j in range(lo, hi):
+        x = np.float64(column[j])
+        whole &= x == np.floor(x)
+        least = min(least, x)
+        most[product[j]] = max(most[product[j]], abs(x))
+    return whole, least

@@ -1,4 +1,4 @@
-"""One pass over customers at given prices: values, usage and curvature of the smoothed dual.
+"""Compiled: one pass over a core at given prices: values, use and curvature of the smoothed dual.
 
 A customer's part is max over 0 ≤ x ≤ 1, Σ x ≤ K of r·x − (μ/2)‖x‖²: the projection of r/μ, so
 x = clip((r − τ)/μ, 0, 1) with τ ≥ 0 chosen so that Σ x ≤ K (Nesterov 2005, "Smooth minimization of
@@ -8,29 +8,35 @@ positive r, comes free in the same pass, so every pass yields a valid bound.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-__all__ = ["SUMS", "coefficient", "spread_customer", "sweep"]
+from jinqiao.engines.allocation.scan import jit
 
-SUMS = 4
-"""Sums a pass returns: exact part, smoothed part, Σ r·x, number of marginal customers."""
+__all__ = ["CoreArrays", "reduce_pairs", "sweep"]
 
-jit = numba.njit(cache=True, nogil=True)
+
+class CoreArrays(NamedTuple):
+    """A ``chunk.Core`` as the kernels read it."""
+
+    slots: Any
+    weight: Any
+    ptr: Any
+    value: Any
+    entry: Any
+    row: Any
+    coef: Any
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def coefficient(a: Any, j: int, q: int) -> Any:
-    """Return the coefficient of pair j in entry q of its cell, the row turned to ``<=``."""
-    kind = a.cell_kind[q]
-    if kind == 1:
-        return a.cell_sign[q] * a.cost[j * a.cost_step]
-    use = a.use[j * a.use_step]
-    if kind == 0:
-        return a.cell_sign[q] * use
-    return a.cell_sign[q] * use * (a.approval[j * a.approval_step] - a.cell_floor[q])
+def reduce_pairs(a: Any, duals: Any, reduced: Any) -> None:
+    """Fill r = v − Σ λ·a of every pair."""
+    for j in range(len(a.value)):
+        r = a.value[j]
+        for q in range(a.entry[j], a.entry[j + 1]):
+            r -= duals[a.row[q]] * a.coef[q]
+        reduced[j] = r
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -67,7 +73,7 @@ def _threshold(r: Any, n: int, k: int, mu: float, kth: float, after: float) -> f
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def spread_customer(r: Any, n: int, slots: int, mu: float, top: Any, x: Any) -> Any:
+def _spread(r: Any, n: int, slots: int, mu: float, top: Any, x: Any) -> Any:
     """Fill x[:n] for positive r[:n]; return (exact part, τ, is it marginal)."""
     if n <= slots:
         exact, marginal = 0.0, False
@@ -104,21 +110,22 @@ def spread_customer(r: Any, n: int, slots: int, mu: float, top: Any, x: Any) -> 
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _curve(a: Any, cell: Any, j: Any, x: Any, n: int, tied: bool, room: Any, hessian: Any) -> None:
-    """Add one marginal customer's Σ aaᵀ − (Σa)(Σa)ᵀ/f over its free pairs (times μ)."""
-    sums, touched, coefs, seen = room
+def _curve(
+    a: Any, where: Any, x: Any, n: int, tied: bool, weight: float, room: Any, hess: Any
+) -> None:
+    """Add the lower half of a customer's Σ aaᵀ − (Σa)(Σa)ᵀ/f over its free pairs (times μ)."""
+    sums, touched, seen = room
     n_touched, free = 0, 0
     for i in range(n):
         if not 0.0 < x[i] < 1.0:
             continue
         free += 1
-        start, stop = a.cell_ptr[cell[i]], a.cell_ptr[cell[i] + 1]
+        start, stop = a.entry[where[i]], a.entry[where[i] + 1]
         for q in range(start, stop):
-            coefs[q - start] = coefficient(a, j[i], q)
-        for q in range(start, stop):
-            row, value = a.cell_row[q], coefs[q - start]
+            row, value = a.row[q], a.coef[q]
             for other in range(start, stop):
-                hessian[row, a.cell_row[other]] += value * coefs[other - start]
+                if a.row[other] <= row:
+                    hess[row, a.row[other]] += weight * value * a.coef[other]
             if not seen[row]:
                 seen[row] = True
                 touched[n_touched] = row
@@ -127,67 +134,58 @@ def _curve(a: Any, cell: Any, j: Any, x: Any, n: int, tied: bool, room: Any, hes
     for i in range(n_touched):
         row = touched[i]
         if tied:
-            scaled = sums[row] / free
+            scaled = weight * sums[row] / free
             for k in range(n_touched):
-                hessian[row, touched[k]] -= scaled * sums[touched[k]]
+                if touched[k] <= row:
+                    hess[row, touched[k]] -= scaled * sums[touched[k]]
     for i in range(n_touched):
         sums[touched[i]] = 0.0
         seen[touched[i]] = False
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def sweep(a: Any, who: Any, prices: Any, mu: float, usage: Any, hessian: Any) -> Any:
-    """Return the sums of a pass over ``who``; add usage (3, n_cells) and hessian · μ (m, m).
+def sweep(a: Any, duals: Any, mu: float, used: Any, hess: Any) -> Any:
+    """Return the sums of a pass: exact part, smooth part, Σ r·x, number of marginal customers.
 
-    ``prices`` are three flat tables by cell: count, cost, approval.
+    Add use to ``used`` (m,) and the curvature times μ to the lower half of ``hess`` (m, m).
     """
-    count, cost, approval = prices
     degree, slots_max = 1, 1
-    for c in who:
-        degree = max(degree, a.indptr[c + 1] - a.indptr[c])
+    n_customers = len(a.slots)
+    for c in range(n_customers):
+        degree = max(degree, a.ptr[c + 1] - a.ptr[c])
         slots_max = max(slots_max, a.slots[c])
     r, x = np.empty(degree), np.empty(degree)
     where = np.empty(degree, np.int64)
-    cells = np.empty(degree, np.int64)
     top = np.empty(min(slots_max, degree) + 2)
-    widest = 1
-    for cell in range(len(a.cell_ptr) - 1):
-        widest = max(widest, a.cell_ptr[cell + 1] - a.cell_ptr[cell])
-    m = hessian.shape[0]
-    room = (np.zeros(m), np.empty(m, np.int64), np.empty(widest), np.zeros(m, np.bool_))
+    m = hess.shape[0]
+    room = (np.zeros(m), np.empty(m, np.int64), np.zeros(m, np.bool_))
     exact, smooth, fractional, marginals = 0.0, 0.0, 0.0, 0
-    for c in who:
-        slots = a.slots[c]
+    for c in range(n_customers):
+        slots, weight = a.slots[c], a.weight[c]
         if slots == 0:
             continue
-        base = np.int64(a.segment[c]) * a.n_products
         n = 0
-        for j in range(a.indptr[c], a.indptr[c + 1]):
-            cell = base + a.product[j]
-            price = (count[cell] + a.approval[j * a.approval_step] * approval[cell]) * a.use[
-                j * a.use_step
-            ] + a.cost[j * a.cost_step] * cost[cell]
-            reduced = a.value[j] - price
+        for j in range(a.ptr[c], a.ptr[c + 1]):
+            reduced = a.value[j]
+            for q in range(a.entry[j], a.entry[j + 1]):
+                reduced -= duals[a.row[q]] * a.coef[q]
             if reduced > 0.0:
                 r[n] = reduced
                 where[n] = j
-                cells[n] = cell
                 n += 1
         if n == 0:
             continue
-        best, tau, marginal = spread_customer(r, n, slots, mu, top, x)
-        exact += best
+        best, tau, marginal = _spread(r, n, slots, mu, top, x)
+        exact += weight * best
         for i in range(n):
             share = x[i]
             if share > 0.0:
                 j = where[i]
-                used = share * a.use[j * a.use_step]
-                usage[0, cells[i]] += used
-                usage[1, cells[i]] += share * a.cost[j * a.cost_step]
-                usage[2, cells[i]] += used * a.approval[j * a.approval_step]
-                fractional += share * r[i]
-                smooth += share * (r[i] - 0.5 * mu * share)
+                for q in range(a.entry[j], a.entry[j + 1]):
+                    used[a.row[q]] += weight * share * a.coef[q]
+                fractional += weight * share * r[i]
+                smooth += weight * share * (r[i] - 0.5 * mu * share)
         if marginal:
             marginals += 1
-            _curve(a, cells, where, x, n, tau > 0.0, room, hessian)
+            _curve(a, where, x, n, tau > 0.0, weight, room, hess)
     return exact, smooth, fractional, marginals

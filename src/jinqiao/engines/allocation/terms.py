@@ -105,17 +105,25 @@ class Terms:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The prices of one pass, and ``width``: a customer within it of a tie stays undecided."""
+    """The prices of one pass, and how far each cell's may move while its decisions stand.
+
+    ``room`` (n_cells,) in units of value: a customer whose choice could change while the price of
+    every pair stays within its room stays undecided. ``valueless`` reads every value as 0, to see
+    whether the rows alone can be met.
+    """
 
     duals: Floats
-    width: float
+    room: Floats
     count: Floats
     cost: Floats
     approval: Floats
+    valueless: bool = False
 
     @classmethod
-    def of(cls, terms: Terms, duals: Floats, width: float) -> Reference:
-        return cls(duals, width, *terms.tables(duals))
+    def of(cls, terms: Terms, duals: Floats, room: float | Floats) -> Reference:
+        """Return the reference of duals; one room for all cells, or (n_cells,)."""
+        spread = np.ascontiguousarray(np.broadcast_to(np.float64(room), (terms.n_cells,)))
+        return cls(duals, spread, *terms.tables(duals))
 
 
 def cover_of(rows: Sequence[LimitRow], n_segments: int) -> NDArray[np.bool_]:

@@ -1,0 +1,346 @@
+"""The search: prices on growing samples, then on everyone, then an integral plan.
+
+Smoothing is wide at first (prices far off still see which rows matter) and narrowed as the sample
+grows; a pass at the prices of one sample decides nearly every customer of the next, and Newton
+steps and rounding see the undecided alone. Everyone is read two or three times. The best bound and
+the best plan met on the way are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jinqiao.engines.allocation.chunk import Chunk, Core, Tally, scan_chunk
+from jinqiao.engines.allocation.dual import Dual, Leash, Meter, Point, price_moves
+from jinqiao.engines.allocation.facts import Facts
+from jinqiao.engines.allocation.infeasible import conflict, infeasible
+from jinqiao.engines.allocation.rounding import Rounded, margins, round_plan
+from jinqiao.engines.allocation.terms import Reference, Terms
+from jinqiao.errors import NotConverged
+
+__all__ = ["Found", "Search", "Source"]
+
+FIRST, GROWTH = 2_000, 8
+"""Customers of the first sample, and how much larger each next one is."""
+
+_LAST = 1e-6
+"""The narrowest smoothing, in units of a customer's mean best value."""
+
+_SMALL, _NEAR = 20_000, 4_000
+"""Up to so many customers nobody is decided ahead; so many at least are left to rounding."""
+
+_WARM = 0.1
+"""The share of customers left undecided by prices brought along."""
+
+_SCANS, _TRIES, _SHAKES = 4, 4, 20
+"""Passes over everyone for one smoothing; roundings of one pass; shaken ones while none holds."""
+
+_SURE, _DRAWS = 3.0, 6
+"""Standard errors of a price left as its room; draws they are estimated from."""
+
+Floats = NDArray[np.float64]
+Pass = Callable[[Reference], tuple[Tally, Core]]
+
+
+class Source(Protocol):
+    """Where the pairs live: in memory, in files, in partitions."""
+
+    facts: Facts
+
+    def sample(self, terms: Terms, size: int, rng: np.random.Generator) -> Chunk:
+        """Return about ``size`` customers with what each stands for."""
+
+    def scan(self, terms: Terms, at: Reference) -> tuple[Tally, Core]:
+        """Return one pass over everyone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A plan: choices of ``core`` beside what the pass ``at`` decided (``choose_chunk``)."""
+
+    at: Reference
+    core: Core
+    rounded: Rounded
+
+
+@dataclass(frozen=True, eq=False)
+class _Spot:
+    """Where a descent ended: the pass it stood on, and the smoothing it came to."""
+
+    at: Reference
+    dual: Dual
+    point: Point
+    mu: float
+
+
+@dataclass(eq=False)
+class Search:
+    """One run over a source. After ``run``: ``bound`` at ``duals``, and ``best``, if any."""
+
+    terms: Terms
+    source: Source
+    meter: Meter
+    seed: int = 0
+    gap_target: float = 2e-4
+    bound: float = np.inf
+    duals: Floats | None = None
+    best: Found | None = None
+    rng: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    def run(self, warm: Floats | None = None) -> None:
+        """Find prices and a plan; stop at the gap asked for, or when told to."""
+        n, m = self.source.facts.n_customers, len(self.terms.rows)
+        first = self.scale()
+        if warm is None:
+            duals, mu, room = self._samples(first)
+        else:
+            duals, mu = np.minimum(warm, self.terms.ceiling), _narrowest(m, n)
+            at = Reference.of(self.terms, duals, np.inf)
+            margin = self._scan_sample(first, at)[1].margin
+            room = 0.5 * _quantile(margin, _WARM * len(margin)) if n > _SMALL else np.inf
+        self._everyone(duals, (mu, _narrowest(m, n)), room)
+        if self.best is None:
+            self._refuse()
+
+    def scale(self) -> Chunk:
+        """Measure values and rows on the first sample, and return it."""
+        size = _ladder(self.source.facts.n_customers, len(self.terms.rows))[0]
+        first = self.source.sample(self.terms, size, self.rng)
+        at = Reference.of(self.terms, np.zeros(len(self.terms.rows)), np.inf)
+        _, core = self._scan_sample(first, at)
+        self.terms = self.terms.scaled(*_scales(core, self.terms, self.source.facts))
+        return first
+
+    def _samples(self, first: Chunk) -> tuple[Floats, float, float | Floats]:
+        """Return prices, smoothing and the room of prices to begin with for everyone."""
+        terms, m, n = self.terms, len(self.terms.rows), self.source.facts.n_customers
+        ceiling = np.minimum(terms.ceiling, 30.0 * terms.value_scale / terms.size)
+        duals, mu, noise, trust = np.zeros(m), 1.0, None, 1.0
+        room: float | Floats = np.inf
+        for size in _ladder(n, m)[:-1]:
+            chunk = first if noise is None else self.source.sample(terms, size, self.rng)
+            spot = self._settle(
+                lambda at, chunk=chunk: self._scan_sample(chunk, at),  # type: ignore[misc]
+                duals, (mu, _narrowest(m, size)), room, ceiling,
+            )  # fmt: skip
+            change = price_moves(terms, self.source.facts, spot.point.duals - duals)
+            if noise is not None:
+                trust = _ratio(change, noise)
+            duals, mu = spot.point.duals, spot.mu
+            noise = self._noise(spot, chunk)
+            next_size = min(size * GROWTH, n)
+            room = _SURE * trust * noise if next_size > _SMALL else np.inf
+            near = max(_NEAR, 20 * m) / max(n, 1) * chunk.n_customers
+            room = np.maximum(room, 0.5 * _quantile(margins(spot.dual, duals), near))
+        return duals, mu, room
+
+    def _noise(self, spot: _Spot, chunk: Chunk) -> Floats:
+        """Return the standard error of each cell's price from having seen a sample, (n_cells,).
+
+        H⁻¹g for the noise g of the rows' use, over a few draws of g.
+        """
+        point, size = spot.point, self.terms.size
+        weight = float(np.mean(chunk.weight))
+        spread = np.sqrt(np.abs(point.used) * weight / size)
+        priced = point.duals * size > 1e-9 * self.terms.value_scale
+        free = np.flatnonzero(priced | (np.abs(point.gradient) < 3.0 * spread))
+        if not len(free):
+            return np.zeros(self.terms.n_cells)
+        matrix = point.hessian[np.ix_(free, free)]
+        matrix += np.diag(np.full(len(free), 1e-3 * np.diag(matrix).mean() + 1e-300))
+        scatter = spread[free]
+        square = np.zeros(self.terms.n_cells)
+        for _ in range(_DRAWS):
+            change = np.zeros(len(size))
+            draw = self.rng.normal(0.0, 1.0, len(free)) * scatter
+            change[free] = np.linalg.solve(matrix, draw) / size[free]
+            square += price_moves(self.terms, self.source.facts, change) ** 2
+        return np.sqrt(square / _DRAWS)
+
+    def _scan_sample(self, chunk: Chunk, at: Reference) -> tuple[Tally, Core]:
+        tally = Tally.empty(self.terms)
+        core = scan_chunk(self.terms, chunk, at, tally)
+        self.meter.read += chunk.n_customers * tally.n_pairs // max(len(chunk.indptr) - 1, 1)
+        return tally, core
+
+    def _scan_everyone(self, at: Reference) -> tuple[Tally, Core]:
+        tally, core = self.source.scan(self.terms, at)
+        self.meter.read += self.source.facts.n_pairs
+        self._keep(tally.bound(self.terms, at.duals), at.duals)
+        return tally, core
+
+    def _settle(
+        self,
+        scan: Pass,
+        duals: Floats,
+        mus: tuple[float, float],
+        room: float | Floats,
+        ceiling: Floats,
+    ) -> _Spot:
+        """Return where prices come to rest, passing again wherever they moved too far for one."""
+        mu, least = mus
+        room = np.maximum(room, least * self.terms.value_scale)
+        duals = np.minimum(duals, ceiling)
+        for turn in range(_SCANS):
+            at = Reference.of(self.terms, duals, room)
+            tally, core = scan(at)
+            dual = Dual.of(self.terms, tally, core, self.meter, ceiling)
+            leash = Leash(self.terms, self.source.facts, at)
+            point, mu = self._narrow(dual, duals, (mu, least), leash)
+            if leash.safe(point.duals) or self.meter.halted():
+                break
+            moved = leash.moved(point.duals)
+            duals = point.duals
+            if leash.taut:
+                room = np.maximum(room, moved) if turn < _SCANS - 2 else np.inf
+            else:
+                room = np.maximum(0.35 * moved, 0.35 * room * 2**turn)
+            room = np.maximum(room, least * self.terms.value_scale)
+        return _Spot(at, dual, point, mu)
+
+    def _narrow(
+        self, dual: Dual, duals: Floats, mus: tuple[float, float], leash: Leash
+    ) -> tuple[Point, float]:
+        """Return the point at the narrower of two smoothings, by way of those between."""
+        scale, (mu, least) = self.terms.value_scale, mus
+        steps = 25 if self.source.facts.n_customers > FIRST else 200
+        while True:
+            point = dual.at(duals, mu * scale)
+            tolerance = 0.02 * self.gap_target * max(abs(point.smooth), 1e-9 * mu)
+            point = dual.descend(point, mu * scale, steps, tolerance, leash)
+            duals = point.duals
+            if mu <= least or leash.taut or self.meter.halted():
+                return point, mu
+            mu = max(mu / 3.2, least)
+
+    def _everyone(self, duals: Floats, mus: tuple[float, float], room: float | Floats) -> None:
+        mu, least = mus
+        for _ in range(3):
+            spot = self._settle(self._scan_everyone, duals, (mu, least), room, self.terms.ceiling)
+            self._keep(spot.point.bound, spot.point.duals)
+            if self._finish(spot):
+                return
+            assert self.duals is not None
+            duals, mu = self.duals, least
+            room, least = 3.0 * spot.at.room, max(least * 0.1, _LAST)
+
+    def _finish(self, spot: _Spot) -> bool:
+        """Round; say whether the gap asked for is reached, or nothing more can be done."""
+        duals, mu = spot.point.duals, spot.mu
+        leash = Leash(self.terms, self.source.facts, spot.at)
+        for _ in range(_TRIES):
+            self._round(spot, duals)
+            if self._gap() <= self.gap_target or self.meter.halted():
+                return True
+            if mu > _LAST and not leash.taut:
+                mu = max(mu * 0.3, _LAST)
+                point, _ = self._narrow(spot.dual, duals, (mu, mu), leash)
+                duals = point.duals
+                self._keep(point.bound, duals)
+        for shake in range(1, _SHAKES + 1):
+            if self.best is None:
+                self._round(spot, duals, 0.05 * shake)
+        return bool(np.isinf(spot.at.room).all())
+
+    def _keep(self, bound: float, duals: Floats) -> None:
+        if bound < self.bound:
+            self.bound, self.duals = bound, duals
+            self.meter.bound = bound
+        if self.bound < self._lowest():
+            self._refuse()
+
+    def _lowest(self) -> float:
+        """Return what no plan can be worth less than, −inf when a penalty has no end."""
+        if not self.terms.hard.all():
+            return -np.inf
+        facts = self.source.facts
+        return facts.lowest - 1e-6 * self.terms.value_scale * max(facts.n_customers, 1)
+
+    def _refuse(self) -> None:
+        """Raise if the rows contradict each other, or no integral plan was found."""
+        if self.best is not None:
+            return
+        found = conflict(self.terms, self.source, self.seed)
+        if found is not None:
+            raise infeasible(found)
+        if self.bound >= self._lowest():
+            raise NotConverged(
+                "a fractional plan meets the rows, no integral one was found",
+                record=", ".join(row.name for row in self.terms.rows[:5]),
+                field="limit",
+                fix="widen the tightest floors and ceilings by one pair, or make one soft",
+            )
+
+    def _round(self, spot: _Spot, duals: Floats, jitter: float = 0.0) -> None:
+        new = round_plan(spot.dual, duals, self.rng, jitter)
+        if new.excess > 0:
+            return
+        if self.best is None or new.primal > self.best.rounded.primal:
+            self.best = Found(spot.at, spot.dual.core, new)
+
+    def _gap(self) -> float:
+        primal = self.best.rounded.primal if self.best else -np.inf
+        return max(self.bound - primal, 0.0) / max(abs(self.bound), abs(primal), 1e-12)
+
+
+def _ladder(n: int, m: int) -> list[int]:
+    """Return the sizes of the samples, the last of them everyone."""
+    size, sizes = max(FIRST, 10 * m), []
+    while size * 3 < n:
+        sizes.append(size)
+        size *= GROWTH
+    return [*sizes, n]
+
+
+def _narrowest(m: int, size: int) -> float:
+    """Return the smoothing at which a few customers a row are still between two choices."""
+    return float(np.clip(2.0 * max(m, 5) / max(size, 1), 1e-5, 0.1))
+
+
+def _rms(x: Floats) -> float:
+    return float(np.sqrt(np.mean(x**2))) if len(x) else 0.0
+
+
+def _ratio(change: Floats, noise: Floats) -> float:
+    """Return how much wider changes scatter than foretold, by their middle ones."""
+    known = noise > 0
+    if not known.any():
+        return 1.0
+    return float(np.clip(np.median(change[known] / noise[known]) / 0.6745, 0.3, 3.0))
+
+
+def _quantile(margin: Floats, count: float) -> float:
+    """Return the width within which so many of these customers are."""
+    margin = margin[np.isfinite(margin)]
+    place = int(count)
+    if place >= len(margin):
+        return float(margin.max(initial=0.0)) * 1.01
+    return float(np.partition(margin, place)[place])
+
+
+def _scales(core: Core, terms: Terms, facts: Facts) -> tuple[float, Floats]:
+    """Return a customer's mean best value, and each row's mean absolute coefficient."""
+    m = len(terms.rows)
+    owner = np.repeat(np.arange(core.n_customers), np.diff(core.ptr))
+    weight = core.weight[owner]
+    best = np.zeros(core.n_customers)
+    np.maximum.at(best, owner, core.value)
+    total = float(core.weight.sum())
+    scale = float(best @ core.weight) / total if total else 0.0
+    if scale <= 0.0 and core.n_pairs:
+        scale = float(np.abs(core.value).mean())
+    per_entry = np.repeat(weight, np.diff(core.entry))
+    amount = np.bincount(core.row, np.abs(core.coef) * per_entry, minlength=m)
+    members = np.bincount(core.row, per_entry, minlength=m)
+    use, cost = float(facts.use_most.mean()), float(facts.cost_most.mean())
+    usual = np.array([cost if row.measure == "cost" else use for row in terms.rows])
+    size = np.where(members > 0, amount / np.maximum(members, 1.0), usual)
+    return scale or 1.0, np.where(size > 0, size, 1.0)
