@@ -8,9 +8,18 @@ passes read chunks (docs/how-to/solve-from-files.md).
 
 from __future__ import annotations
 
+from jinqiao.match.files.check import certify_files
 from jinqiao.match.files.layout import PairFiles
 from jinqiao.match.files.plan import FilePlan
 from jinqiao.match.files.solve import FilesRun, solve_files
 from jinqiao.match.files.source import FilesProgress, Watch
 
-__all__ = ["FilePlan", "FilesProgress", "FilesRun", "PairFiles", "Watch", "solve_files"]
+__all__ = [
+    "FilePlan",
+    "FilesProgress",
+    "FilesRun",
+    "PairFiles",
+    "Watch",
+    "certify_files",
+    "solve_files",
+]

@@ -60,7 +60,7 @@ def _array(files: PairFiles, place: Place, name: str, column: Any) -> NDArray[An
             "a null", record=f"{files.name(place)}, row {row}", field=name,
             fix="drop the row or fill it in",
         )  # fmt: skip
-    array = column.combine_chunks().to_numpy(zero_copy_only=False)
+    array: NDArray[Any] = column.combine_chunks().to_numpy(zero_copy_only=False)
     kinds = "iu" if name in ("customer", "product", "slots", "segment") else "iuf"
     if array.dtype.kind not in kinds:
         raise SchemaError(
@@ -77,7 +77,7 @@ def _array(files: PairFiles, place: Place, name: str, column: Any) -> NDArray[An
 
 
 def _narrowed(array: NDArray[Any], kind: Any) -> NDArray[Any]:
-    """Return the array in a smaller kind; a number that does not fit stays as it is, to be found."""
+    """Return the array in a smaller kind; what does not fit stays, to be found."""
     if array.dtype == kind or not array.size:
         return array.astype(kind, copy=False)
     limits = np.iinfo(kind)

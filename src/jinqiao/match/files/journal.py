@@ -22,7 +22,7 @@ from jinqiao.engines.allocation.chunk import Chunk, Core, Tally
 from jinqiao.engines.allocation.terms import Reference
 from jinqiao.errors import Conflict
 
-__all__ = ["Journal", "key_of", "packed_scan", "scan_key", "unpacked_scan"]
+__all__ = ["Journal", "key_of", "packed_scan", "plain", "scan_key", "unpacked_scan"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -81,7 +81,8 @@ class Journal:
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_suffix(".part")
         with beside.open("wb") as file:
-            np.savez(file, **dict(arrays))
+            savez: Any = np.savez
+            savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, place)
@@ -100,11 +101,16 @@ class Journal:
         kept = self.get(name)
         if kept is None:
             return None
-        return Chunk(**{n: a if a.ndim else a.item() for n, a in kept.items()})
+        return Chunk(**plain(kept))
 
     def put_chunk(self, name: str, chunk: Chunk) -> None:
         """Keep a chunk of its own customers (no ``who``)."""
         self.put(name, {n: np.asarray(getattr(chunk, n)) for n in _CHUNK})
+
+
+def plain(kept: Arrays) -> dict[str, Any]:
+    """Return the same with arrays of no dimension as numbers."""
+    return {name: array if array.ndim else array.item() for name, array in kept.items()}
 
 
 def packed_scan(tally: Tally, core: Core) -> dict[str, NDArray[Any]]:
@@ -115,8 +121,7 @@ def packed_scan(tally: Tally, core: Core) -> dict[str, NDArray[Any]]:
 
 def unpacked_scan(kept: Arrays) -> tuple[Tally, Core]:
     """Return the answer that ``packed_scan`` made arrays of."""
-    sums = {n: kept[f"tally_{n}"] for n in _TALLY}
-    tally = Tally(**{n: a if a.ndim else a.item() for n, a in sums.items()})
+    tally = Tally(**plain({n: kept[f"tally_{n}"] for n in _TALLY}))
     return tally, Core(**{n: kept[f"core_{n}"] for n in _CORE})
 
 

@@ -102,7 +102,13 @@ def problem_key(
     stretch: int,
 ) -> str:
     """Return what tells this solve from any other: files, rows and settings."""
-    told: list[object] = [files.fingerprint, seed, gap_target, sorted((warm or {}).items()), stretch]
+    told: list[object] = [
+        files.fingerprint,
+        seed,
+        gap_target,
+        sorted((warm or {}).items()),
+        stretch,
+    ]
     for row in rows:
         told += [row.name, row.sense, row.limit, row.measure, row.products, row.soft_penalty]
         told += [row.floor, None if row.segments is None else np.asarray(row.segments)]
@@ -171,9 +177,7 @@ def _written(
             offers += _offers(place)
         else:
             choices = core_of(best.core, best.rounded.chosen, span)
-            offers += write_span(
-                source.files, index, search.terms, best.at, span, choices, place
-            )
+            offers += write_span(source.files, index, search.terms, best.at, span, choices, place)
         run.watch.tell("write", done, index.n_pairs, resumed=kept)
     return [place for _, place in spans], offers
 

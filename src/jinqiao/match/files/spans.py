@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ def _parts(files: PairFiles, index: Index, terms: Terms, span: Span) -> Iterator
     return ahead(parts(files, index, span, step_of(index, terms.block)))
 
 
-def _offers(part: Part, chosen: NDArray[np.bool_], schema: object) -> object:
+def _offers(part: Part, chosen: NDArray[np.bool_], schema: Any) -> Any:
     import pyarrow as pa
 
     where = np.flatnonzero(chosen)

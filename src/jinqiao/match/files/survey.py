@@ -13,10 +13,18 @@ from jinqiao.engines.allocation.chunk import Chunk
 from jinqiao.engines.allocation.facts import Facts
 from jinqiao.errors import InputError
 from jinqiao.match.files.decode import Group, checked, decoded
+from jinqiao.match.files.journal import plain
 from jinqiao.match.files.layout import PairFiles, Place
 
-__all__ = ["Index", "Survey", "chunk_of", "survey_group", "packed",
-    "surveyed", "unpacked"]
+__all__ = [
+    "Index",
+    "Survey",
+    "chunk_of",
+    "packed",
+    "survey_group",
+    "surveyed",
+    "unpacked",
+]
 
 Ints = NDArray[np.int64]
 
@@ -182,8 +190,7 @@ def packed(index: Index) -> dict[str, NDArray[Any]]:
 
 def unpacked(kept: dict[str, NDArray[Any]]) -> Index:
     """Return the index that ``packed`` made arrays of."""
-    given = {name: kept[f"facts_{name}"] for name in (f.name for f in fields(Facts))}
-    facts = Facts(**{n: a if a.ndim else a.item() for n, a in given.items()})
+    facts = Facts(**plain({f.name: kept[f"facts_{f.name}"] for f in fields(Facts)}))
     return Index(
         kept["first"], kept["pairs"], kept["joined"], kept["segments"],
         int(kept["n_segments"]), facts,
