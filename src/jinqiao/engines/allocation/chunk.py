@@ -34,14 +34,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jinqiao.engines.allocation.arrays import (
+    Arrays,
+    Rows,
+    arrays_of,
+    tables_of,
+    usage_of_picks,
+)
 from jinqiao.engines.allocation.terms import Reference, Terms
 
-__all__ = ["Chunk", "Core", "Tally", "choose_chunk", "scan_chunk"]
+__all__ = ["Chunk", "Core", "Tally", "choose_chunk", "mark_core", "scan_chunk"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -179,37 +186,6 @@ class Core:
                    zero, np.zeros(0, np.int32), none)  # fmt: skip
 
 
-class Arrays(NamedTuple):
-    """What a kernel reads. A column's place is ``j · by[0] + product · by[1]``."""
-
-    indptr: Any
-    product: Any
-    value: Any
-    use: Any
-    use_by: tuple[int, int]
-    cost: Any
-    cost_by: tuple[int, int]
-    approval: Any
-    approval_by: tuple[int, int]
-    segment: Any
-    segment_step: int
-    slots: Any
-    slots_step: int
-    weight: Any
-    weight_step: int
-    who: Any
-    chosen_few: bool
-    n_products: int
-
-
-class _Rows(NamedTuple):
-    cell_ptr: Any
-    cell_row: Any
-    cell_kind: Any
-    cell_sign: Any
-    cell_floor: Any
-
-
 @dataclass(eq=False)
 class _Found:
     """What one task brings back, before it is added in order."""
@@ -220,24 +196,29 @@ class _Found:
 
 
 def scan_chunk(
-    terms: Terms, chunk: Chunk, at: Reference, tally: Tally, *, threads: int = 1
+    terms: Terms,
+    chunk: Chunk,
+    at: Reference,
+    tally: Tally,
+    *,
+    threads: int = 1,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Core:
-    """Return the undecided customers of a chunk; add the others to the tally, block by block."""
+    """Return the undecided customers of a chunk; add the others to the tally, block by block.
+
+    ``chosen`` (nnz,), where given, is marked True at what is decided.
+    """
     if at.valueless:
         chunk = replace(chunk, value=np.zeros_like(chunk.value))
-    arrays, prices = arrays_of(terms, chunk), _prices(terms, chunk, at)
-    columns = _by_cell(terms, chunk)
-
-    def task(span: tuple[int, int]) -> _Found:
-        return _scan(terms, chunk, arrays, prices, span)
-
+    task = _Task(terms, chunk, at, chosen)
+    usage = usage_of_picks(terms, chunk)
     cores = []
-    for found in _mapped(task, list(_spans(chunk.n_customers, terms.block)), threads):
+    for found in _mapped(task.scan, list(_spans(chunk.n_customers, terms.block)), threads):
         for sums, picks in zip(found.sums.tolist(), found.picks, strict=True):
             tally.exact += sums[0]
             tally.value += sums[1]
             tally.offers += sums[2]
-            tally.usage += picks * columns
+            tally.usage += picks * usage
         cores.append(found.core)
     core = Core.joined(cores)
     tally.n_customers += chunk.n_customers
@@ -254,80 +235,29 @@ def choose_chunk(
     core_chosen: NDArray[np.bool_],
     *,
     threads: int = 1,
-    out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Return the plan of a chunk, (nnz,) bool in the order of its columns.
 
     ``at`` is the reference of the pass that made ``core``; ``core_chosen`` (core.n_pairs,) bool.
-    ``core`` may hold customers of other chunks too. ``out`` is filled where given.
+    ``core`` may hold customers of other chunks too.
     """
-    from jinqiao.engines.allocation.scan import choose
-
-    arrays, prices = arrays_of(terms, chunk), _prices(terms, chunk, at)
-    chosen = np.zeros(len(chunk.product), bool) if out is None else out
-
-    def task(span: tuple[int, int]) -> None:
-        choose(arrays, prices, *span, chosen)
-
-    for _ in _mapped(task, list(_spans(chunk.n_customers, terms.block)), threads):
+    chosen = np.zeros(len(chunk.product), bool)
+    task = _Task(terms, chunk, at, chosen)
+    for _ in _mapped(task.mark, list(_spans(chunk.n_customers, terms.block)), threads):
         pass
+    mark_core(chunk, core, core_chosen, chosen)
+    return chosen
+
+
+def mark_core(
+    chunk: Chunk, core: Core, core_chosen: NDArray[np.bool_], chosen: NDArray[np.bool_]
+) -> None:
+    """Mark what was chosen of the undecided customers of a chunk."""
     first, last = np.searchsorted(core.customer, (chunk.first, chunk.first + len(chunk.indptr) - 1))
     start, stop = core.ptr[first], core.ptr[last]
     owner = np.repeat(core.customer[first:last] - chunk.first, np.diff(core.ptr[first : last + 1]))
     mine = core_chosen[start:stop]
     chosen[chunk.indptr[owner[mine]] + core.place[start:stop][mine]] = True
-    return chosen
-
-
-def arrays_of(terms: Terms, chunk: Chunk) -> Arrays:
-    """Return the chunk as the kernels read it."""
-    use, use_by = _column(chunk.use)
-    cost, cost_by = _column(chunk.cost)
-    approval, approval_by = _column(chunk.approval)
-    segment, segment_step = _number(chunk.segment, np.int32)
-    slots, slots_step = _number(chunk.slots, np.int32)
-    weight, weight_step = _number(chunk.weight, np.float64)
-    few = chunk.who is not None
-    who = np.zeros(0, np.int64) if chunk.who is None else chunk.who
-    return Arrays(
-        chunk.indptr, chunk.product, chunk.value, use, use_by, cost, cost_by,
-        approval, approval_by, segment, segment_step, slots, slots_step, weight, weight_step,
-        who, few, terms.n_products,
-    )  # fmt: skip
-
-
-def _column(given: Any) -> tuple[NDArray[Any], tuple[int, int]]:
-    if np.ndim(given) == 1:
-        return given, (1, 0)
-    flat = np.ascontiguousarray(given, np.float64).reshape(-1)
-    return flat, (0, int(np.ndim(given) == 2))
-
-
-def _number(given: Any, dtype: type) -> tuple[NDArray[Any], int]:
-    array = np.ascontiguousarray(given, dtype)
-    return (array.reshape(1), 0) if np.ndim(given) == 0 else (array, 1)
-
-
-def _by_cell(terms: Terms, chunk: Chunk) -> Floats | float:
-    """Return what turns picks into usage: (3, n_cells) if picks are counts, else 1."""
-    if not chunk.flat:
-        return 1.0
-    use, cost, approval = (
-        np.tile(np.broadcast_to(np.asarray(c, np.float64).reshape(-1), (terms.n_products,)),
-                terms.n_segments)
-        for c in (chunk.use, chunk.cost, chunk.approval)
-    )  # fmt: skip
-    return np.stack((use, cost, use * approval))
-
-
-def _prices(
-    terms: Terms, chunk: Chunk, at: Reference
-) -> tuple[Floats, Floats, Floats, Floats, bool]:
-    if not chunk.flat:
-        return at.count, at.cost, at.approval, at.room, False
-    use, cost, used_approval = _by_cell(terms, chunk)  # type: ignore[misc]
-    flat = use * at.count + used_approval * at.approval + cost * at.cost
-    return flat, at.cost, at.approval, at.room, True
 
 
 def _spans(n: int, block: int) -> Iterator[tuple[int, int]]:
@@ -345,24 +275,45 @@ def _mapped(task: Any, spans: list[tuple[int, int]], threads: int) -> Iterator[A
         yield from pool.map(task, spans)
 
 
-def _scan(terms: Terms, chunk: Chunk, arrays: Arrays, prices: Any, span: tuple[int, int]) -> _Found:
-    from jinqiao.engines.allocation.scan import scan
+class _Task:
+    """A pass over spans of one chunk, by any thread."""
 
-    lo, hi = span
-    blocks = -(-(hi - lo) // terms.block)
-    sums = np.zeros((blocks, 3))
-    picks = np.zeros((blocks, 1 if prices[-1] else 3, terms.n_cells))
-    if chunk.who is None:
-        most = int(chunk.indptr[hi] - chunk.indptr[lo])
-    else:
-        who = chunk.who[lo:hi]
-        most = int((chunk.indptr[who + 1] - chunk.indptr[who]).sum())
-    undecided = np.empty((hi - lo, 3), np.int64)
-    numbers = np.empty((hi - lo, 2))
-    places = np.empty(most, np.int64)
-    n, n_places = scan(arrays, prices, lo, hi, terms.block, sums, picks, undecided, numbers, places)
-    core = _core(terms, chunk, arrays, undecided[:n], numbers[:n], places[:n_places].copy())
-    return _Found(sums, picks, core)
+    def __init__(
+        self, terms: Terms, chunk: Chunk, at: Reference, chosen: NDArray[np.bool_] | None
+    ) -> None:
+        self.terms, self.chunk = terms, chunk
+        self.arrays, self.tables = arrays_of(terms, chunk), tables_of(terms, chunk, at)
+        self.chosen = np.zeros(0, bool) if chosen is None else chosen
+
+    def scan(self, span: tuple[int, int]) -> _Found:
+        """Return the sums and the undecided of a span."""
+        sums, picks, undecided, numbers, places = self._pass(span)
+        core = _core(self.terms, self.chunk, self.arrays, undecided, numbers, places)
+        return _Found(sums, picks, core)
+
+    def mark(self, span: tuple[int, int]) -> None:
+        """Mark what a pass decides of a span."""
+        self._pass(span)
+
+    def _pass(self, span: tuple[int, int]) -> tuple[Floats, Floats, Ints, Floats, Ints]:
+        from jinqiao.engines.allocation.scan import scan
+
+        (lo, hi), chunk, terms = span, self.chunk, self.terms
+        blocks = -(-(hi - lo) // terms.block)
+        sums = np.zeros((blocks, 3))
+        picks = np.zeros((blocks, 1 if chunk.flat else 3, terms.n_cells))
+        if chunk.who is None:
+            most = int(chunk.indptr[hi] - chunk.indptr[lo])
+        else:
+            who = chunk.who[lo:hi]
+            most = int((chunk.indptr[who + 1] - chunk.indptr[who]).sum())
+        undecided = np.empty((hi - lo, 3), np.int64)
+        numbers, places = np.empty((hi - lo, 2)), np.empty(most, np.int64)
+        n, n_places = scan(
+            self.arrays, self.tables, lo, hi, terms.block, sums, picks, undecided, numbers,
+            places, self.chosen,
+        )  # fmt: skip
+        return sums, picks, undecided[:n], numbers[:n], places[:n_places].copy()
 
 
 def _core(
@@ -379,7 +330,7 @@ def _core(
     entry = np.zeros(len(places) + 1, np.int64)
     np.cumsum(np.diff(terms.cell_ptr)[cell], out=entry[1:])
     row, coef = np.empty(int(entry[-1]), np.int32), np.empty(int(entry[-1]))
-    rows = _Rows(terms.cell_ptr, terms.cell_row, terms.cell_kind, terms.cell_sign, terms.cell_floor)
+    rows = Rows(terms.cell_ptr, terms.cell_row, terms.cell_kind, terms.cell_sign, terms.cell_floor)
     entries(arrays, rows, owner, places, entry, row, coef)
     ptr = np.zeros(len(local) + 1, np.int64)
     np.cumsum(counts, out=ptr[1:])

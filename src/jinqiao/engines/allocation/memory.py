@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.allocation.chunk import Chunk, Core, Tally, choose_chunk, scan_chunk
+from jinqiao.engines.allocation.chunk import (
+    Chunk,
+    Core,
+    Tally,
+    choose_chunk,
+    mark_core,
+    scan_chunk,
+)
 from jinqiao.engines.allocation.facts import Facts
 from jinqiao.engines.allocation.terms import Reference, Terms
 
@@ -24,6 +31,7 @@ class Memory:
     chunk: Chunk
     facts: Facts
     threads: int = 1
+    _decided: tuple[Reference, NDArray[np.bool_]] | None = None
 
     def sample(self, terms: Terms, size: int, rng: np.random.Generator) -> Chunk:
         """Return about ``size`` customers with what each stands for, small segments in full."""
@@ -51,12 +59,21 @@ class Memory:
     def scan(self, terms: Terms, at: Reference) -> tuple[Tally, Core]:
         """Return one pass over everyone."""
         tally = Tally.empty(terms)
-        return tally, scan_chunk(terms, self.chunk, at, tally, threads=self.threads)
+        decided = None
+        if not at.valueless:
+            decided = np.zeros(len(self.chunk.product), bool)
+            self._decided = (at, decided)
+        core = scan_chunk(terms, self.chunk, at, tally, threads=self.threads, chosen=decided)
+        return tally, core
 
     def choose(
         self, terms: Terms, at: Reference, core: Core, core_chosen: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Return the plan of everyone."""
+        if self._decided is not None and self._decided[0] is at:
+            chosen = self._decided[1]
+            mark_core(self.chunk, core, core_chosen, chosen)
+            return chosen
         return choose_chunk(terms, self.chunk, at, core, core_chosen, threads=self.threads)
 
 

@@ -12,203 +12,183 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["choose", "entries", "extremes", "jit", "scan"]
+__all__ = ["entries", "extremes", "jit", "scan"]
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _reduce(a: Any, start: int, stop: int, base: int, prices: Any, r: Any) -> None:
-    """Fill r with the reduced values of pairs ``start:stop`` (``prices[0]`` per pair if flat)."""
-    count, cost, approval, _, flat = prices
-    if flat:
-        for j in range(start, stop):
-            r[j - start] = a.value[j] - count[base + a.product[j]]
-        return
-    for j in range(start, stop):
-        p = np.int64(a.product[j])
-        cell = base + p
-        chance = a.approval[j * a.approval_by[0] + p * a.approval_by[1]]
-        use = a.use[j * a.use_by[0] + p * a.use_by[1]]
-        money = a.cost[j * a.cost_by[0] + p * a.cost_by[1]]
-        r[j - start] = (
-            a.value[j] - (count[cell] + chance * approval[cell]) * use - money * cost[cell]
-        )
+def _reduce(a: Any, t: Any, first: Any, n: Any, base: Any, r: Any, cell: Any) -> None:
+    """Fill the cells and reduced values of the n pairs from ``first`` on.
+
+    One short loop a column, on unsigned places, so that each becomes vector instructions.
+    """
+    for i in range(n):
+        cell[i] = base + np.uint64(a.product[first + i])
+        r[i] = a.value[first + i] - t.base[cell[i]]
+    if t.has_use:
+        for i in range(n):
+            r[i] -= a.use[first + i] * t.use[cell[i]]
+    if t.has_cost:
+        for i in range(n):
+            r[i] -= a.cost[first + i] * t.cost[cell[i]]
+    if t.has_chance:
+        if t.chance_by_use:
+            for i in range(n):
+                r[i] -= a.approval[first + i] * a.use[first + i] * t.chance[cell[i]]
+        else:
+            for i in range(n):
+                r[i] -= a.approval[first + i] * t.chance[cell[i]]
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _rank(r: Any, n: int, k: int, top: Any, at: Any) -> Any:
-    """Fill the k + 1 best r and their places, best first; return how many there are."""
-    if k == 1:
-        best, second, place, other = -np.inf, -np.inf, -1, -1
+def _best(r: Any, n: Any, k: Any, top: Any, at: Any) -> Any:
+    """Fill the k best positive r and their places, best first; return how many, and the next."""
+    if k == np.uint64(1):
+        best = -np.inf
         for i in range(n):
-            x = r[i]
-            if x > second:
-                if x > best:
-                    second, other = best, place
-                    best, place = x, i
-                else:
-                    second, other = x, i
-        top[0], top[1], at[0], at[1] = best, second, place, other
-        return min(n, 2)
-    kept = 0
+            best = max(best, r[i])
+        if best <= 0.0:
+            return np.uint64(0), best
+        place = np.uint64(0)
+        while r[place] != best:
+            place += np.uint64(1)
+        top[0], at[0] = best, place
+        r[place] = -np.inf
+        after = -np.inf
+        for i in range(n):
+            after = max(after, r[i])
+        r[place] = best
+        return np.uint64(1), after
+    kept, bar, after = np.uint64(0), 0.0, -np.inf
     for i in range(n):
         x = r[i]
-        if kept <= k:
-            spot = kept
-            kept += 1
-        elif x > top[k]:
-            spot = k
-        else:
+        if x <= bar:
+            after = max(after, x)
             continue
-        while spot > 0 and top[spot - 1] < x:
-            top[spot], at[spot] = top[spot - 1], at[spot - 1]
-            spot -= 1
+        if kept < k:
+            spot = kept
+            kept += np.uint64(1)
+        else:
+            spot = k - np.uint64(1)
+            after = max(after, top[spot])
+        while spot > np.uint64(0) and top[spot - np.uint64(1)] < x:
+            top[spot], at[spot] = top[spot - np.uint64(1)], at[spot - np.uint64(1)]
+            spot -= np.uint64(1)
         top[spot], at[spot] = x, i
-    return kept
+        if kept == k:
+            bar = top[k - np.uint64(1)]
+    return kept, after
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _margin(top: Any, kept: int, k: int) -> Any:
-    """Return how many pairs are chosen, and the least loss of any other choice."""
-    taken = 0
-    while taken < kept and taken < k and top[taken] > 0.0:
-        taken += 1
-    after = top[taken] if taken < kept else -np.inf
-    if taken == k:
-        return taken, top[k - 1] - max(after, 0.0)
-    return taken, min(top[taken - 1] if taken > 0 else np.inf, -after)
-
-
-@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _limits(a: Any, start: int, n: int, base: int, room: Any, r: Any, at: Any, taken: int) -> Any:
-    """Return the least a chosen pair can come to, and the most any other can."""
+def _others(t: Any, r: Any, n: Any, cell: Any, at: Any, taken: Any, up: Any) -> Any:
+    """Return the least a chosen pair can come to, and the most any other can (``up``: each)."""
+    for i in range(n):
+        up[i] = r[i] + t.room[cell[i]]
     low, high = np.inf, -np.inf
     for i in range(taken):
-        low = min(low, r[at[i]] - room[base + a.product[start + at[i]]])
-    if taken == 1:
-        place = at[0]
-        kept, r[place] = r[place], -np.inf
-        for i in range(n):
-            high = max(high, r[i] + room[base + a.product[start + i]])
-        r[place] = kept
-        return low, high
+        low = min(low, r[at[i]] - t.room[cell[at[i]]])
+        up[at[i]] = -np.inf
     for i in range(n):
-        up = r[i] + room[base + a.product[start + i]]
-        if up > high:
-            mine = False
-            for q in range(taken):
-                mine |= at[q] == i
-            if not mine:
-                high = up
+        high = max(high, up[i])
     return low, high
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _rooms(a: Any, lo: int, hi: int) -> Any:
+def _widest(a: Any, lo: int, hi: int) -> Any:
     degree, most = 1, 1
     for position in range(lo, hi):
         c = a.who[position] if a.chosen_few else position
         degree = max(degree, a.indptr[c + 1] - a.indptr[c])
         most = max(most, a.slots[c * a.slots_step])
-    width = min(most, degree) + 2
-    return np.empty(degree), np.empty(width), np.empty(width, np.int64)
+    return degree, min(most, degree)
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _pick(a: Any, j: int, cell: int, flat: bool, weight: float, picks: Any) -> None:
+def _pick(a: Any, j: Any, cell: Any, flat: bool, weight: float, picks: Any) -> None:
     if flat:
         picks[0, cell] += weight
         return
     p = np.int64(a.product[j])
-    use = weight * a.use[j * a.use_by[0] + p * a.use_by[1]]
+    use = weight * a.use[np.int64(j) * a.use_by[0] + p * a.use_by[1]]
     picks[0, cell] += use
-    picks[1, cell] += weight * a.cost[j * a.cost_by[0] + p * a.cost_by[1]]
-    picks[2, cell] += use * a.approval[j * a.approval_by[0] + p * a.approval_by[1]]
+    picks[1, cell] += weight * a.cost[np.int64(j) * a.cost_by[0] + p * a.cost_by[1]]
+    picks[2, cell] += use * a.approval[np.int64(j) * a.approval_by[0] + p * a.approval_by[1]]
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def scan(
-    a: Any, prices: Any, lo: int, hi: int, block: int,
-    sums: Any, picks: Any, undecided: Any, numbers: Any, places: Any,
+    a: Any, t: Any, lo: int, hi: int, block: int,
+    sums: Any, picks: Any, undecided: Any, numbers: Any, places: Any, chosen: Any,
 ) -> Any:  # fmt: skip
     """Add the sums of customers ``lo:hi`` block by block; put out who is undecided.
 
     ``sums`` (blocks, 3): exact part, value of what is decided, offers decided. ``picks`` (blocks,
     1 or 3, n_cells). ``undecided`` (·, 3) int64: customer, slots left, number of pairs;
-    ``numbers`` (·, 2): margin, weight; ``places`` int64: their pairs. Return how many of each.
+    ``numbers`` (·, 2): margin, weight; ``places`` int64: their pairs. ``chosen`` is marked where it
+    is as long as the pairs. Return how many of each.
     """
-    room, flat = prices[3], prices[4]
-    r, top, at = _rooms(a, lo, hi)
+    degree, most = _widest(a, lo, hi)
+    r, up, cell = np.empty(degree), np.empty(degree), np.empty(degree, np.uint64)
+    top, at = np.empty(most), np.empty(most, np.uint64)
     n_out, n_places = 0, 0
+    marking = len(chosen) > 0
     for position in range(lo, hi):
         c = a.who[position] if a.chosen_few else position
-        k = a.slots[c * a.slots_step]
-        start, stop = a.indptr[c], a.indptr[c + 1]
-        n = stop - start
-        if k == 0 or n == 0:
+        first = np.uint64(a.indptr[c])
+        n = np.uint64(a.indptr[c + 1]) - first
+        k = min(np.uint64(a.slots[c * a.slots_step]), n)
+        if k == np.uint64(0):
             continue
         b = (position - lo) // block
-        base = np.int64(a.segment[c * a.segment_step]) * a.n_products
+        base = np.uint64(a.segment[c * a.segment_step]) * np.uint64(a.n_products)
         weight = a.weight[position * a.weight_step]
-        _reduce(a, start, stop, base, prices, r)
-        kept = _rank(r, n, k, top, at)
-        taken, margin = _margin(top, kept, k)
+        _reduce(a, t, first, n, base, r, cell)
+        taken, after = _best(r, n, k, top, at)
+        exact = 0.0
         for i in range(taken):
-            sums[b, 0] += weight * top[i]
-        low, high = _limits(a, start, n, base, room, r, at, taken)
+            exact += top[i]
+        sums[b, 0] += weight * exact
+        low, high = _others(t, r, n, cell, at, taken, up)
         sure = max(high, 0.0)
-        if low >= sure and (taken == k or high <= 0.0):
+        full = taken == k and k < n
+        if low >= sure and (full or taken == n or high <= 0.0):
             sums[b, 2] += weight * taken
             for i in range(taken):
-                j = start + at[i]
+                j = first + at[i]
                 sums[b, 1] += weight * a.value[j]
-                _pick(a, j, base + a.product[j], flat, weight, picks[b])
+                _pick(a, j, cell[at[i]], t.flat, weight, picks[b])
+                if marking:
+                    chosen[j] = True
             continue
         # What stays chosen however prices move is decided; the rest is put out.
-        floor = max(low, 0.0) if taken == k else 0.0
+        floor = max(low, 0.0) if full else 0.0
+        left = np.int64(k)
         for i in range(taken):
-            j = start + at[i]
-            if r[at[i]] - room[base + a.product[j]] >= sure:
+            j = first + at[i]
+            if top[i] - t.room[cell[at[i]]] >= sure:
                 sums[b, 1] += weight * a.value[j]
                 sums[b, 2] += weight
-                _pick(a, j, base + a.product[j], flat, weight, picks[b])
-                r[at[i]] = -np.inf
-                k -= 1
+                _pick(a, j, cell[at[i]], t.flat, weight, picks[b])
+                left -= 1
+                if marking:
+                    chosen[j] = True
+            else:
+                up[at[i]] = np.inf
         before = n_places
         for i in range(n):
-            if r[i] > -np.inf and r[i] + room[base + a.product[start + i]] > floor:
-                places[n_places] = start + i
+            if up[i] > floor:
+                places[n_places] = first + i
                 n_places += 1
         undecided[n_out, 0] = c
-        undecided[n_out, 1] = k
+        undecided[n_out, 1] = left
         undecided[n_out, 2] = n_places - before
-        numbers[n_out, 0] = margin
+        last = top[taken - np.uint64(1)] if taken > np.uint64(0) else np.inf
+        numbers[n_out, 0] = last - max(after, 0.0) if full else min(last, -after)
         numbers[n_out, 1] = weight
         n_out += 1
     return n_out, n_places
-
-
-@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def choose(a: Any, prices: Any, lo: int, hi: int, chosen: Any) -> None:
-    """Mark what ``scan`` decides at these prices and rooms."""
-    room = prices[3]
-    r, top, at = _rooms(a, lo, hi)
-    for c in range(lo, hi):
-        k = a.slots[c * a.slots_step]
-        start, stop = a.indptr[c], a.indptr[c + 1]
-        n = stop - start
-        if k == 0 or n == 0:
-            continue
-        base = np.int64(a.segment[c * a.segment_step]) * a.n_products
-        _reduce(a, start, stop, base, prices, r)
-        kept = _rank(r, n, k, top, at)
-        taken, _ = _margin(top, kept, k)
-        low, high = _limits(a, start, n, base, room, r, at, taken)
-        sure = max(high, 0.0)
-        for i in range(taken):
-            if low >= sure or r[at[i]] - room[base + a.product[start + at[i]]] >= sure:
-                chosen[start + at[i]] = True
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]

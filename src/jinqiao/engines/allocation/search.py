@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -48,7 +49,10 @@ Pass = Callable[[Reference], tuple[Tally, Core]]
 
 
 class Source(Protocol):
-    """Where the pairs live: in memory, in files, in partitions."""
+    """Where the pairs live: in memory, in files, in partitions.
+
+    A source may have ``most``, how many customers a sample of it may have.
+    """
 
     facts: Facts
 
@@ -91,9 +95,12 @@ class Search:
     duals: Floats | None = None
     best: Found | None = None
     rng: np.random.Generator = field(init=False)
+    sampler: np.random.Generator = field(init=False)
+    """Draws samples and nothing else, so that a source may draw ahead what will be asked for."""
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
+        self.sampler = np.random.default_rng([self.seed, 1])
 
     def run(self, warm: Floats | None = None) -> None:
         """Find prices and a plan; stop at the gap asked for, or when told to."""
@@ -112,8 +119,8 @@ class Search:
 
     def scale(self) -> Chunk:
         """Measure values and rows on the first sample, and return it."""
-        size = _ladder(self.source.facts.n_customers, len(self.terms.rows))[0]
-        first = self.source.sample(self.terms, size, self.rng)
+        size = _ladder(self.source, len(self.terms.rows))[0]
+        first = self.source.sample(self.terms, size, self.sampler)
         at = Reference.of(self.terms, np.zeros(len(self.terms.rows)), np.inf)
         _, core = self._scan_sample(first, at)
         self.terms = self.terms.scaled(*_scales(core, self.terms, self.source.facts))
@@ -125,8 +132,9 @@ class Search:
         ceiling = np.minimum(terms.ceiling, 30.0 * terms.value_scale / terms.size)
         duals, mu, noise, trust = np.zeros(m), 1.0, None, 1.0
         room: float | Floats = np.inf
-        for size in _ladder(n, m)[:-1]:
-            chunk = first if noise is None else self.source.sample(terms, size, self.rng)
+        sizes = _ladder(self.source, m)
+        for size, next_size in pairwise(sizes):
+            chunk = first if noise is None else self.source.sample(terms, size, self.sampler)
             spot = self._settle(
                 lambda at, chunk=chunk: self._scan_sample(chunk, at),  # type: ignore[misc]
                 duals, (mu, _narrowest(m, size)), room, ceiling,
@@ -136,7 +144,6 @@ class Search:
                 trust = _ratio(change, noise)
             duals, mu = spot.point.duals, spot.mu
             noise = self._noise(spot, chunk)
-            next_size = min(size * GROWTH, n)
             room = _SURE * trust * noise if next_size > _SMALL else np.inf
             near = max(_NEAR, 20 * m) / max(n, 1) * chunk.n_customers
             room = np.maximum(room, 0.5 * _quantile(margins(spot.dual, duals), near))
@@ -291,10 +298,11 @@ class Search:
         return max(self.bound - primal, 0.0) / max(abs(self.bound), abs(primal), 1e-12)
 
 
-def _ladder(n: int, m: int) -> list[int]:
+def _ladder(source: Source, m: int) -> list[int]:
     """Return the sizes of the samples, the last of them everyone."""
+    n, most = source.facts.n_customers, getattr(source, "most", None)
     size, sizes = max(FIRST, 10 * m), []
-    while size * 3 < n:
+    while size * 3 < n and (most is None or size <= most or not sizes):
         sizes.append(size)
         size *= GROWTH
     return [*sizes, n]
