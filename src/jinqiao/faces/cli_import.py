@@ -53,12 +53,18 @@ def bill(
     file: Path = typer.Argument(..., help="A bill as the bank or wallet exported it."),
     user: str = typer.Option(..., "--user", help="Whose bill it is: the operator's own login."),
     account: str = typer.Option("", "--account", help="The account; else what the bill says."),
+    zone: str = typer.Option("", "--zone", help="Where its days are days; else the market's."),
+    currency: str = typer.Option("", "--currency", help="Of a QIF file; else the market's."),
+    day_first: bool | None = typer.Option(
+        None, "--day-first/--month-first", help="How a QIF file writes dates; else told from it."
+    ),
 ) -> int:
-    """Take in an exported bill: Alipay, WeChat, JD, Meituan, and nine banks."""
+    """Take in a bill: Alipay, WeChat, JD, Meituan, nine banks, OFX, QIF, camt, MT940."""
     from jinqiao.flow.bulk import import_bill
 
+    hints = {"zone": zone, "currency": currency, "day_first": day_first}
     with call.engine() as engine:
-        got = import_bill(engine, file, user_id=user, account_id=account)
+        got = import_bill(engine, file, user_id=user, account_id=account, hints=hints)
     return _say(call, got)
 
 
@@ -176,11 +182,22 @@ def _say(call: Call, got: dict[str, Any]) -> int:
         )
         for fault in got.get("faults", ())[:10]:
             out.note(f"  {_row(fault)}: {_why(fault, out.language)}")
+        for balance in got.get("balances", ()):
+            if balance["agrees"] is False:
+                out.note(f"  {_balance(balance, out.language)}")
         if got["rejected"]:
             out.note(out.both("见 jinqiao rejects list", "see jinqiao rejects list"))
 
     out.value(got, say)
     return 0
+
+
+def _balance(balance: dict[str, Any], language: str) -> str:
+    from jinqiao.domain.messages import render
+
+    numbers = {"difference": balance["difference_minor"], "currency": balance["currency"]}
+    said = render("ledger_balance_differs", language, numbers)
+    return f"{said} {render('ledger_balance_differs_fix', language)}"
 
 
 def _row(fault: dict[str, Any]) -> str:

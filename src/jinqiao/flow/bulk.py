@@ -31,16 +31,27 @@ _AT_ONCE = 5_000
 
 
 def import_bill(
-    engine: Engine, path: Path, *, user_id: str, account_id: str = ""
+    engine: Engine,
+    path: Path,
+    *,
+    user_id: str,
+    account_id: str = "",
+    hints: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what became of an exported bill of one customer: every row is taken or named."""
+    """Return what became of an exported bill of one customer: every row is taken or named.
+
+    ``hints``: the zone, currency and day_first of ``ledger.BillHints`` where the bill leaves them
+    out; the marketplace's zone and currency otherwise.
+    """
     from jinqiao import ledger
     from jinqiao.flow import intake
 
     def digest(text: str) -> str:
         return engine.vault.digest("bill", text)
 
-    bill = ledger.read_bill(path, digest=digest)
+    market = engine.settings.marketplace
+    told = {"zone": market.zone, "currency": market.currency, **_given(hints or {})}
+    bill = ledger.read_bill(path, digest=digest, hints=ledger.BillHints(**told))
     rows = bill.of(user_id, digest)
     if account_id:
         place = rows.schema.get_field_index("account_id")
@@ -48,7 +59,7 @@ def import_bill(
 
         name = pa.array([account_id] * rows.num_rows, pa.string())
         rows = rows.set_column(place, rows.schema.field(place), name)
-    name = keyed_id("bill", _content(path), digest(user_id), account_id)
+    name = keyed_id("bill", _content(path), digest(user_id), account_id, *sorted(told.items()))
     got = intake.receive_table(engine, "transactions", rows, source=path.name, batch_id=name)
     unread = [_fault(f.row, f.field, f.code, f.numbers, f.record) for f in bill.faults]
     refused = [_fault(f.row, f.field, f.code, f.numbers, f.record) for f in got.faults]
@@ -56,6 +67,14 @@ def import_bill(
         "kind": bill.kind, "received": bill.read, "accepted": got.accepted,
         "rejected": got.rejected + len(bill.faults), "duplicate": got.duplicate,
         "faults": (unread + refused)[:100],
+        "balances": [
+            {
+                "currency": one.currency, "opening_minor": one.opening_minor,
+                "closing_minor": one.closing_minor, "moved_minor": one.moved_minor,
+                "difference_minor": one.difference_minor, "agrees": one.agrees,
+            }
+            for one in bill.balances
+        ],
     }  # fmt: skip
 
 

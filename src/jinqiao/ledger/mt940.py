@@ -61,7 +61,7 @@ def read_mt940(data: bytes, hints: BillHints, name: str) -> list[Statement]:
     """
     text = re.sub(r"\r\n?", "\n", text_of(data))
     text = _ENVELOPE.sub("", text)
-    lines = [text.count("\n", 0, found.start()) + 1 for found in _LINE.finditer(text)]
+    lines = [n for n, line in enumerate(text.split("\n"), 1) if line.startswith(":61:")]
     statements, taken = [], 0
     for block in _START.split(text):
         count = len(_LINE.findall(block))

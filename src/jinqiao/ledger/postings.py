@@ -52,12 +52,22 @@ class BillHints:
 
     ``zone`` is where a date without an offset is a day; ``currency`` (ISO 4217) what a QIF file's
     amounts are in, "" for CNY; ``day_first`` whether its dates are 3/2 for the third of February,
-    None to tell it from the file.
+    None to tell it from the file. Raises InputError for a zone or currency nobody knows.
     """
 
     zone: str = "Asia/Shanghai"
     currency: str = ""
     day_first: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.currency and self.currency not in CURRENCIES:
+            fix = "an ISO 4217 code, such as CNY"
+            raise InputError(f"no currency {self.currency!r}", field="currency", fix=fix)
+        try:
+            ZoneInfo(self.zone)
+        except (KeyError, ValueError, OSError) as error:
+            fix = "a name of the time zone database, such as Europe/Berlin"
+            raise InputError(f"no zone {self.zone!r}", field="zone", fix=fix) from error
 
 
 @dataclass(frozen=True, slots=True)

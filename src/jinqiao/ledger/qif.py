@@ -18,14 +18,13 @@ from typing import Any
 
 from jinqiao.domain.money import CURRENCIES
 from jinqiao.domain.row_fault import RowFault
-from jinqiao.errors import InputError, SchemaError
+from jinqiao.errors import SchemaError
 from jinqiao.ledger.encoding import text_of
 from jinqiao.ledger.postings import (
     BillHints,
     Posting,
     Statement,
     day_us,
-    known_currency,
     minor,
     row_fault,
 )
@@ -62,12 +61,7 @@ def read_qif(data: bytes, hints: BillHints, name: str) -> list[Statement]:
 
     Raises SchemaError where no date tells which number is the month and ``hints`` do not say.
     """
-    try:
-        currency = known_currency(hints.currency or "CNY", "currency")
-    except SchemaError as error:
-        raise InputError(
-            f"no currency {hints.currency!r}", field="currency", fix="an ISO 4217 code, such as CNY"
-        ) from error
+    currency = hints.currency or "CNY"
     records = list(_records(text_of(data)))
     payments = [one for one in records if one.kind in _PAYMENTS]
     day_first = _day_first(payments, hints, name)
