@@ -19,6 +19,15 @@ from jinqiao.engines.allocation import (
     least_relaxation,
     solve,
 )
+from jinqiao.match.files import (
+    FilePlan,
+    FilesProgress,
+    FilesRun,
+    PairFiles,
+    Watch,
+    certify_files,
+    solve_files,
+)
 from jinqiao.match.forecast import Expected, ForecastPoint, Launch, forecast
 from jinqiao.match.limits import Horizon, approval_row, limit_rows, segment_row
 from jinqiao.match.online import Replayed, hindsight, replay
@@ -37,12 +46,16 @@ __all__ = [
     "Change",
     "Expected",
     "Feedback",
+    "FilePlan",
+    "FilesProgress",
+    "FilesRun",
     "ForecastPoint",
     "Horizon",
     "Launch",
     "LimitPrice",
     "LimitRow",
     "Pacing",
+    "PairFiles",
     "Pairs",
     "Plan",
     "PriceRange",
@@ -53,9 +66,11 @@ __all__ = [
     "Standing",
     "SteeringAudit",
     "Stream",
+    "Watch",
     "WhatIf",
     "approval_row",
     "certify",
+    "certify_files",
     "forecast",
     "hindsight",
     "least_relaxation",
@@ -71,6 +86,7 @@ __all__ = [
     "resolved",
     "segment_row",
     "solve",
+    "solve_files",
     "stand",
     "steering_audit",
     "warm_up",
