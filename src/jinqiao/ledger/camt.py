@@ -47,7 +47,7 @@ _REVERSED = "冲正"
 
 def is_camt(data: bytes) -> bool:
     """Return whether bytes begin like a camt.052, 053 or 054 message."""
-    return bool(_MARK.search(data[:8192].replace(b"\0", b"")))
+    return bool(_MARK.search(data[:8192]))
 
 
 def read_camt(data: bytes, hints: BillHints, name: str) -> list[Statement]:

@@ -12,7 +12,7 @@ import re
 
 from jinqiao.errors import SchemaError
 
-__all__ = ["MOST_BYTES", "text_of", "xml_text"]
+__all__ = ["MOST_BYTES", "beginning", "text_of", "xml_text"]
 
 MOST_BYTES = 64 * 1024 * 1024
 _BEYOND = re.compile(rb"[\x80-\xff]+")
@@ -38,6 +38,14 @@ def text_of(data: bytes, declared: str = "") -> str:
     if all(_PAIRS.fullmatch(run) for run in _BEYOND.findall(_FOUR.sub(b"", data))):
         return data.decode("gb18030", "replace")
     return data.decode(_codec(declared) or "cp1252", "replace")
+
+
+def beginning(data: bytes) -> bytes:
+    """Return the first 64 KiB, UTF-16 as UTF-8 and without its mark, to tell the format by."""
+    start = data[:65_536]
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return start.decode("utf-16", "ignore").encode()
+    return start.removeprefix(codecs.BOM_UTF8)
 
 
 def xml_text(data: bytes, name: str) -> str:

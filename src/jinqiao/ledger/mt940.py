@@ -46,12 +46,8 @@ _REVERSED = "冲正"
 
 def is_mt940(data: bytes) -> bool:
     """Return whether bytes have the first tags of an MT940 statement."""
-    start = data[:65_536].replace(b"\0", b"").replace(b"\r", b"\n")
-    return all(tag.search(_unwrapped(start)) for tag in _TAGS)
-
-
-def _unwrapped(data: bytes) -> bytes:
-    return re.sub(rb"\{4:\s*", b"\n", data)
+    start = re.sub(rb"\{4:\s*", b"\n", data.replace(b"\r", b"\n"))
+    return all(tag.search(start) for tag in _TAGS)
 
 
 def read_mt940(data: bytes, hints: BillHints, name: str) -> list[Statement]:

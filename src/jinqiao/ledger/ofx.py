@@ -164,6 +164,8 @@ def _statement(element: Element, rows: dict[int, int], hints: BillHints, name: s
         else:
             found.faults.append(RowFault(place, "TRNAMT", "ledger_not_settled", {}, name))
     _correct(found, corrections, amounts, name)
+    found.postings.sort(key=lambda one: one.row)
+    found.faults.sort(key=lambda one: one.row)
     return found
 
 

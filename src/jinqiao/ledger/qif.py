@@ -52,8 +52,7 @@ class _Record:
 
 def is_qif(data: bytes) -> bool:
     """Return whether bytes begin like QIF."""
-    start = data[:256].removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"")
-    return bool(_FIRST.match(start.lstrip(b"\xff\xfe")))
+    return bool(_FIRST.match(data))
 
 
 def read_qif(data: bytes, hints: BillHints, name: str) -> list[Statement]:

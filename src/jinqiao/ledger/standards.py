@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jinqiao.errors import SchemaError
 from jinqiao.ledger.camt import is_camt, read_camt
-from jinqiao.ledger.encoding import MOST_BYTES
+from jinqiao.ledger.encoding import MOST_BYTES, beginning
 from jinqiao.ledger.mt940 import is_mt940, read_mt940
 from jinqiao.ledger.ofx import is_ofx, read_ofx
 from jinqiao.ledger.postings import BillHints, Statement
@@ -36,8 +36,9 @@ STANDARDS: tuple[Standard, ...] = (
 
 def told_standard(data: bytes, kind: str | None) -> Standard | None:
     """Return the standard that bytes are in, None for none; ``kind`` leaves no choice."""
+    start = beginning(data)
     for standard in STANDARDS:
-        if standard.kind == kind or (kind is None and standard.told(data)):
+        if standard.kind == kind or (kind is None and standard.told(start)):
             return standard
     return None
 
