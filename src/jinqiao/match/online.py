@@ -140,6 +140,7 @@ class _Day:
         self.clicked = np.empty(n * places, np.int64)
         self.n_clicked = 0
         self.open = _Open(stream, self.a, ticks)
+        self.units = _conversions(self.a, self.rows, self.limit)
         edges = np.searchsorted(stream.at, np.arange(ticks + 1) / ticks)
         edges[-1] = n
         self.edges = edges
@@ -157,7 +158,7 @@ class _Day:
         )
         share = self._share(used, elapsed)
         span = (int(self.edges[tick]), int(self.edges[tick + 1]))
-        seen = Seen(self.stream, self.rows, elapsed, used, share, span[0])
+        seen = Seen(self.stream, self.rows, elapsed, used, share, span[0], self.units)
         duals = np.asarray(policy(seen), np.float64)
         self.duals[tick], self.used[tick] = duals, used
         rate = self.gross / max(elapsed, 1.0 / self.ticks)
@@ -333,6 +334,20 @@ class _Waiting:
     def with_(self, other: _Waiting) -> _Waiting:
         both = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
         return _Waiting(*(np.concatenate(pair) for pair in both))
+
+
+def _conversions(a: Any, rows: Sequence[LimitRow], limit: Floats) -> Floats:
+    """Return about how many conversions fill each limit, (m,): money by its mean amount."""
+    one = np.ones(len(a.product))
+    cost, chance = a.cost * one, a.click * a.keep * one
+    total = np.bincount(a.product, np.abs(cost), minlength=a.n_products)
+    weighed = np.bincount(a.product, cost**2 / chance, minlength=a.n_products)
+    out = np.abs(limit)
+    for i, row in enumerate(rows):
+        if row.measure == "cost":
+            size = weighed[row.products].sum() / max(total[row.products].sum(), 1e-12)
+            out[i] = out[i] / size if size > 0 else out[i]
+    return np.maximum(out, 1.0)
 
 
 def _of(column: Floats, pairs: NDArray[np.int64]) -> Floats:
