@@ -1,19 +1,17 @@
-"""OFX 1 (SGML) and 2 (XML): the markup is read by ofxtools, strictly, so that no row slips through.
+"""OFX 1 (SGML) and 2 (XML): the markup is read by bankfile, and what it warns of is refused.
 
-ofxtools reads tags by a pattern: what the pattern skips it says nothing of, and it closes whatever
-is open. Here, text that is no markup and tags that do not nest are refused.
+bankfile's tag reader takes whatever a bank sent and warns of what it could not place. A ledger may
+not miss a row, so text or tags without a place are an error here, and so is a file cut off.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from jinqiao.domain.row_fault import RowFault
 from jinqiao.domain.time import local_date
@@ -31,16 +29,20 @@ from jinqiao.ledger.postings import (
 )
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    from bankfile.ofx.sgml import Node
 
 __all__ = ["is_ofx", "read_ofx"]
 
-_MARK = re.compile(rb"OFXHEADER\s*[:=]|<\?OFX\b|<OFX[\s>]")
-_ROOT = re.compile(r"<OFX(?:\s[^<>]*)?>")
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_EMPTY = re.compile(r"<[A-Z0-9._]+\s*/>")
+_MARK = re.compile(rb"OFXHEADER\s*[:=]|<\?OFX\b|<OFX[\s>]", re.IGNORECASE)
+_ROOT = re.compile(r"<OFX(?:\s[^<>]*)?>", re.IGNORECASE)
+_END = re.compile(r"</OFX\s*>[\s\0\x1a]*$", re.IGNORECASE)
+_DECLARES = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _CHARSET = re.compile(rb"CHARSET:\s*([\w-]{1,20})")
+_INSTANT = re.compile(
+    r"^(\d{8})(\d{4}|\d{6})?(?:\.\d{1,6})?"
+    r"(?:\[([+-]?\d{1,2})(?:\.(\d{1,2}))?(?::[^\]]{0,40})?\])?$",
+    re.ASCII,
+)
 _REPAID = re.compile(r"payment|autopay|还款", re.IGNORECASE)
 _KINDS = {
     ("INT", 1): "interest_income", ("DIV", 1): "investment_income", ("FEE", -1): "fee",
@@ -49,7 +51,9 @@ _KINDS = {
     ("XFER", -1): "transfer_out",
 }  # fmt: skip
 _ACCOUNTS = {"STMTRS": "BANKACCTFROM", "CCSTMTRS": "CCACCTFROM", "INVSTMTRS": "INVACCTFROM"}
+_STATEMENTS = frozenset(_ACCOUNTS)
 _NO_TRADES = {"DTSTART", "DTEND", "INVBANKTRAN"}
+_OTHER_ROWS = frozenset({"STMTTRN", "STMTTRNP"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,82 +77,57 @@ def read_ofx(data: bytes, hints: BillHints, name: str) -> list[Statement]:
     """
     declared = _CHARSET.search(data[:1000])
     charset = declared[1].decode("ascii") if declared else ""
-    body = _body(text_of(data, "cp1252" if charset == "1252" else charset), name)
-    tree = _tree(body, name)
-    statements = [one for one in tree.iter() if one.tag in _ACCOUNTS]
-    rows = {id(row): place for place, row in enumerate(_all_rows(statements), 1)}
-    if sum(row.tag == "STMTTRN" for row in _all_rows(statements)) != body.count("<STMTTRN>"):
+    tree = _tree(text_of(data, "cp1252" if charset == "1252" else charset), name)
+    statements = [one for tag in _ACCOUNTS for one in tree.find_all(tag)]
+    order = {id(one): place for place, one in enumerate(_every(tree))}
+    statements.sort(key=lambda one: order[id(one)])
+    rows = {id(row): place for place, row in enumerate(_rows(*statements), 1)}
+    if any(id(row) not in rows for row in tree.find_all("STMTTRN")):
         raise _broken(name, "a transaction stands outside a statement")
     return [_statement(one, rows, hints, name) for one in statements]
-
-
-def _body(text: str, name: str) -> str:
-    root = _ROOT.search(text)
-    if root is None or not text.rstrip(" \t\r\n\0\x1a").endswith("</OFX>"):
-        raise _broken(name, "the file is cut off")
-    body = _CDATA.sub(lambda found: html.escape(found[1], quote=False), text[root.end() :])
-    return f"<OFX>{_EMPTY.sub('', _COMMENT.sub('', body))}".rstrip("\0\x1a")
 
 
 def _broken(name: str, why: str) -> SchemaError:
     return SchemaError(f"not OFX we can read: {why}", record=name, fix="export the bill again")
 
 
-@cache
-def _reader() -> Any:
-    """Return ofxtools' reader, made to refuse what does not nest."""
-    from ofxtools.models import STMTTRN
-    from ofxtools.Parser import ParseError, TreeBuilder
+def _tree(text: str, name: str) -> Node:
+    from bankfile.ofx.sgml import parse_tags
 
-    leaves = {key.upper() for key in STMTTRN.elements}
-
-    class Strict(TreeBuilder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.opened: list[str] = []
-
-        def start(self, tag: Any, attrs: Any, /) -> Any:
-            while self.opened and self.opened[-1] in leaves:
-                self.end(self.opened[-1])  # SGML: an empty field that is not closed
-            self.opened.append(tag)
-            return super().start(tag, attrs)
-
-        def end(self, tag: Any, /) -> Any:
-            while self.opened and self.opened[-1] != tag and self.opened[-1] in leaves:
-                super().end(self.opened.pop())
-            if not self.opened or self.opened.pop() != tag:
-                raise ParseError(tag)
-            return super().end(tag)
-
-    return Strict
-
-
-def _tree(body: str, name: str) -> Element:
-    builder = _reader()()
-    if builder.regex.sub("", body).strip():
-        raise _broken(name, "there is text that is no markup")
-    try:
-        builder.feed(body)
-        tree: Element = builder.close()
-    except (SyntaxError, AssertionError, ValueError, TypeError, IndexError) as error:
-        raise _broken(name, "tags do not nest") from error
-    if builder.opened:
+    root = _ROOT.search(text)
+    if root is None or not _END.search(text):
         raise _broken(name, "the file is cut off")
+    body = text[root.start() :].rstrip("\0\x1a \t\r\n")
+    if _DECLARES.search(body):
+        raise _broken(name, "it declares a document type or entities")
+    tree, warnings = parse_tags(body)
+    if warnings:
+        raise _broken(name, "text or a tag has no place in it")
     return tree
 
 
-def _all_rows(statements: list[Element]) -> Iterator[Element]:
+def _every(node: Node) -> Iterator[Node]:
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        yield one
+        stack.extend(reversed(one.children))
+
+
+def _rows(*statements: Node) -> Iterator[Node]:
+    """Yield booked, pending and investment rows, each of one statement only."""
     for statement in statements:
-        yield from (one for one in statement.iter() if one.tag in ("STMTTRN", "STMTTRNP"))
-        for listing in statement.iter("INVTRANLIST"):
-            yield from (child for child in listing if child.tag not in _NO_TRADES)
+        for tag in ("STMTTRN", "STMTTRNP"):
+            yield from statement.find_all(tag, stop_at=_STATEMENTS)
+        for listing in statement.find_all("INVTRANLIST", stop_at=_STATEMENTS):
+            yield from (child for child in listing.children if child.tag not in _NO_TRADES)
 
 
-def _statement(element: Element, rows: dict[int, int], hints: BillHints, name: str) -> Statement:
+def _statement(element: Node, rows: dict[int, int], hints: BillHints, name: str) -> Statement:
     found = _empty(element)
     amounts: dict[str, int] = {}
     corrections: list[_Correction] = []
-    for row in _all_rows([element]):
+    for row in _rows(element):
         place = rows[id(row)]
         try:
             posting = _posting(row, place, found, hints)
@@ -169,9 +148,9 @@ def _statement(element: Element, rows: dict[int, int], hints: BillHints, name: s
     return found
 
 
-def _empty(element: Element) -> Statement:
+def _empty(element: Node) -> Statement:
     """Return the statement of an account, without its rows. OFX states no opening balance."""
-    account = element.find(_ACCOUNTS[element.tag])
+    account = next(iter(element.find_all(_ACCOUNTS[element.tag], stop_at=_STATEMENTS)), None)
     number = "/".join(
         part for tag in ("BROKERID", "BANKID", "ACCTID")
         if account is not None and (part := _text(account, tag))
@@ -179,7 +158,7 @@ def _empty(element: Element) -> Statement:
     instrument = "card" if element.tag == "CCSTMTRS" else "bank"
     found = Statement(number, _text(element, "CURDEF").upper(), instrument)
     with suppress(SchemaError):
-        found.closing_minor = minor(_text(element, "LEDGERBAL/BALAMT"), found.currency, "BALAMT")
+        found.closing_minor = minor(_text(element, "LEDGERBAL", "BALAMT"), found.currency, "BALAMT")
     return found
 
 
@@ -218,15 +197,15 @@ def _difference(posting: Posting, first: Posting | None, amount: int) -> Posting
     )
 
 
-def _posting(row: Element, place: int, statement: Statement, hints: BillHints) -> Posting:
+def _posting(row: Node, place: int, statement: Statement, hints: BillHints) -> Posting:
     if row.tag != "STMTTRN":
         pending = row.tag == "STMTTRNP"
         raise SchemaError("ledger_not_settled" if pending else "ledger_investment", field=row.tag)
-    stated = _text(row, "CURRENCY/CURSYM") or statement.currency
+    stated = _text(row, "CURRENCY", "CURSYM") or statement.currency
     currency = known_currency(stated, "CURDEF")
     amount = minor(_text(row, "TRNAMT"), currency, "TRNAMT")
     at = _instant(_text(row, "DTPOSTED"), hints, "DTPOSTED")
-    party = _text(row, "NAME") or _text(row, "PAYEE/NAME")
+    party = _text(row, "NAME")
     kind, memo = _text(row, "TRNTYPE"), _text(row, "MEMO")
     words = (party, _text(row, "EXTDNAME"), memo, _text(row, "CHECKNUM"))
     if any("\ufffd" in word for word in words):
@@ -238,7 +217,7 @@ def _posting(row: Element, place: int, statement: Statement, hints: BillHints) -
     )  # fmt: skip
 
 
-def _available(row: Element, at_us: int, hints: BillHints) -> str:
+def _available(row: Node, at_us: int, hints: BillHints) -> str:
     """Return the day the money counts from, "" where it is the day of booking or not said."""
     text = _text(row, "DTAVAIL")
     if not text:
@@ -256,17 +235,33 @@ def _category(kind: str, amount: int, words: str, instrument: str) -> str:
 
 def _instant(text: str, hints: BillHints, field: str) -> int:
     """Return the instant of an OFX date. Midnight without an offset is a day of the bank's zone."""
-    from ofxtools.Types import DateTime
-
+    found = _INSTANT.match(text)
+    if found is None:
+        raise SchemaError("ledger_bad_date", field=field)
+    day, clock, hours, parts = found.groups()
     try:
-        if re.fullmatch(r"\d{8}(0000(00)?(\.000)?)?", text, re.ASCII):
-            day = datetime.strptime(text[:8], "%Y%m%d")  # noqa: DTZ007
-            return day_us(day, hints.zone, field)
-        at: datetime = DateTime().convert(text)
-    except (ValueError, TypeError, OverflowError, KeyError) as error:
+        at = datetime.strptime(day + (clock or "").ljust(6, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007
+        if hours is None and not int(clock or 0):
+            return day_us(at, hints.zone, field)
+        offset = timezone(_offset(hours or "0", parts or "0"))
+        return us_of(at.replace(tzinfo=offset), field)
+    except (ValueError, OverflowError) as error:
         raise SchemaError("ledger_bad_date", field=field) from error
-    return us_of(at, field)
 
 
-def _text(element: Element, path: str) -> str:
-    return html.unescape(element.findtext(path) or "").strip()
+def _offset(hours: str, parts: str) -> timedelta:
+    """Return the offset of ``-5``, ``5.30`` (minutes) or ``5.5`` (of an hour)."""
+    minutes = int(parts) if parts in ("15", "30", "45") else float(f"0.{parts}") * 60
+    sign = -1 if hours.startswith("-") else 1
+    return timedelta(hours=int(hours), minutes=sign * round(minutes))
+
+
+def _text(node: Node, *path: str) -> str:
+    """Return the first value at a path of tags, not that of a row within the row."""
+    for tag in path[:-1]:
+        inner = next(iter(node.find_all(tag, stop_at=_OTHER_ROWS)), None)
+        if inner is None:
+            return ""
+        node = inner
+    found = next(iter(node.find_all(path[-1], stop_at=_OTHER_ROWS)), None)
+    return (found.value or "" if found is not None else "").replace("\xa0", " ").strip()
