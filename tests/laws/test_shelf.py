@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
-from hypothesis import given
+import pyarrow as pa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jinqiao import shelf
+from jinqiao.catalog import offered
+from jinqiao.catalog.table import midnight_us
+from jinqiao.domain.catalog import Schedule
 from jinqiao.shelf.choose import Candidates, Caps, choose, choose_evenly, draws
 
 
@@ -71,3 +78,53 @@ def test_the_shelf_does_not_depend_on_who_else_asks(
             mine = batch.request == i
             assert (batch.candidate[mine] - a).tolist() == one.candidate.tolist()
             assert batch.display_probability[mine].tolist() == one.display_probability.tolist()
+
+
+ZONES = ("Asia/Shanghai", "Europe/London", "America/St_Johns", "Asia/Kathmandu")
+SCHEDULES = st.builds(
+    Schedule,
+    launch_on=st.none() | st.dates(date(2026, 3, 1), date(2026, 4, 30)),
+    withdraw_on=st.none() | st.dates(date(2026, 3, 1), date(2026, 4, 30)),
+    hours=st.none()
+    | st.tuples(st.integers(0, 23), st.integers(1, 24)).filter(lambda span: span[0] != span[1]),
+    regions=st.sampled_from([(), ("east",), ("east", "west")]),
+    channels=st.sampled_from([(), ("app",), ("app", "web")]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sold=st.lists(st.tuples(SCHEDULES, st.sampled_from(ZONES)), min_size=1, max_size=5),
+    asked=st.lists(
+        st.tuples(
+            st.integers(1_772_323_200_000_000, 1_777_507_200_000_000),  # March and April 2026
+            st.sampled_from(["app", "web", "branch"]),
+            st.sampled_from([None, "east", "west", "north"]),
+        ),
+        min_size=1, max_size=8,
+    ),
+)  # fmt: skip
+def test_a_shelfs_schedule_is_the_catalogs(
+    sold: list[tuple[Schedule, str]], asked: list[tuple[int, str, str | None]]
+) -> None:
+    """When, where and through what a product stands on a shelf is what its file says, by its own
+    institution's clock, in summer time too.
+    """
+
+    def midnights(days: list[date | None]) -> pa.Array:
+        found = [midnight_us(day, zone) for day, (_, zone) in zip(days, sold, strict=True)]
+        return pa.array(found, pa.int64()).cast(pa.timestamp("us"))
+
+    when = shelf.Schedules.of(
+        pa.table({
+            "launch_at": midnights([one.launch_on for one, _ in sold]),
+            "withdraw_at": midnights([one.withdraw_on for one, _ in sold]),
+        }),
+        [one.hours for one, _ in sold], [one.channels for one, _ in sold],
+        [one.regions for one, _ in sold], [zone for _, zone in sold],
+    )  # fmt: skip
+    at, channel, region = zip(*asked, strict=True)
+    found = when.open(np.array(at), channel, region)
+    for i, (at_us, through, place) in enumerate(asked):
+        wanted = [offered(one, zone, at_us, place, through) for one, zone in sold]
+        assert found[i].tolist() == wanted

@@ -23,6 +23,10 @@ class Context:
     """own or bought."""
     visit_cost_minor: int = 0
     city_tier: int | None = None
+    region: str | None = None
+    """Where it is asked for; None: not known, and then nothing bound to regions is offered."""
+    branch_id: str | None = None
+    """The branch it is asked for on behalf of: that branch's limits count too."""
 
 
 @dataclass(frozen=True, slots=True)

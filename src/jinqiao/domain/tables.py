@@ -147,6 +147,8 @@ DECISIONS = TableSchema(
         Column("plan_version", "string"),
         Column("catalog_version", "string"),
         Column("consent_version", "string", nullable=True),
+        Column("region", "string", nullable=True),  # null: not known
+        Column("branch_id", "string", nullable=True),  # asked for on behalf of it
     ),
     key=("trace_id", "position"),
 )

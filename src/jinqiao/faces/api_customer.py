@@ -23,6 +23,7 @@ __all__ = ["answered", "reason_text", "routes"]
 routes = APIRouter()
 
 Word = Annotated[str, Query(pattern=r"^[a-z0-9_]{1,32}$")]
+Name = Annotated[str | None, Query(min_length=1, max_length=96)]
 Key = Annotated[
     str | None, Header(alias="Idempotency-Key", description="The same request is done once a day.")
 ]
@@ -88,12 +89,17 @@ def shelf(
     scene: Word = "home",
     channel: Word = "web",
     city_tier: Annotated[int | None, Query(ge=1, le=6)] = None,
+    region: Name = None,
+    branch: Name = None,
     session: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.:-]{0,64}$")] = "",
     lang: Lang = None,
 ) -> Response:
     """Return the shelf of a signed-in customer; of nobody, one that no profile was read for."""
     service, language = service_of(request), language_of(request)
-    asked = Asked(channel=channel, scene=scene, city_tier=city_tier, session_id=session)
+    asked = Asked(
+        channel=channel, scene=scene, city_tier=city_tier, session_id=session, region=region,
+        branch_id=branch,
+    )  # fmt: skip
     made = service.shelf(principal.customer_id, asked)
     learnt = made.personalised and made.versions.model != "none"
     v = made.versions
@@ -170,11 +176,15 @@ def why(
     scene: Word = "home",
     channel: Word = "web",
     city_tier: Annotated[int | None, Query(ge=1, le=6)] = None,
+    region: Name = None,
+    branch: Name = None,
     lang: Lang = None,
 ) -> Response:
     """Return why a product is, or is not, on the asker's shelf now: six steps with reasons."""
     service, language = service_of(request), language_of(request)
-    asked = Asked(channel=channel, scene=scene, city_tier=city_tier)
+    asked = Asked(
+        channel=channel, scene=scene, city_tier=city_tier, region=region, branch_id=branch
+    )
     steps = service.why(principal.customer_id, asked, product_id)
     return answered(
         {

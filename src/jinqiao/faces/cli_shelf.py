@@ -23,6 +23,8 @@ def show(
     customer: str = typer.Argument("", help="A login or customer id; nobody when left out."),
     scene: str = typer.Option("home", help="Where the shelf stands."),
     channel: str = typer.Option("web", help="The channel it is asked through."),
+    region: str = typer.Option("", help="Where it is asked for."),
+    branch: str = typer.Option("", help="The branch it is asked for on behalf of."),
 ) -> None:
     """Make a customer's shelf as of now, with its reasons; the decision is logged."""
     from jinqiao.faces.output import plain
@@ -32,7 +34,8 @@ def show(
     with call.engine() as engine:
         service = open_service(engine)
         found = find_customer_id(engine, customer) if customer else None
-        made = service.shelf(found, Asked(channel=channel, scene=scene))
+        asked = Asked(channel=channel, scene=scene, region=region, branch_id=branch)
+        made = service.shelf(found, asked)
         service.flush()
         facts = {str(o.product_id): service.offer_facts(o.product_id) for o in made.offers}
     names = {name: (one["name_zh"], one["name_en"]) for name, one in facts.items()}
@@ -54,6 +57,8 @@ def why(
     product: str = typer.Argument(..., help="The product's id."),
     scene: str = typer.Option("home", help="Where the shelf stands."),
     channel: str = typer.Option("web", help="The channel it is asked through."),
+    region: str = typer.Option("", help="Where it is asked for."),
+    branch: str = typer.Option("", help="The branch it is asked for on behalf of."),
 ) -> None:
     """Tell why a product is, or is not, on a customer's shelf now: each rule and by how much."""
     from jinqiao.faces.cli_decision import say_steps
@@ -63,7 +68,7 @@ def why(
 
     with call.engine() as engine:
         found = find_customer_id(engine, customer)
-        asked = Asked(channel=channel, scene=scene)
+        asked = Asked(channel=channel, scene=scene, region=region, branch_id=branch)
         steps = open_service(engine).why(found, asked, product)
     row = {"product_id": product, "shown": all(step.allowed for step in steps),
            "steps": plain(steps)}  # fmt: skip

@@ -333,6 +333,8 @@ def make_serving(
             products,
             [x.schedule.hours for x in offered],
             [x.schedule.channels for x in offered],
+            [x.schedule.regions for x in offered],
+            [i.zone for i in catalog.institutions for _ in i.products],
         ),
         settings=Settings(
             slots=rules.shelf.slots,

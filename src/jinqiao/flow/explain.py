@@ -180,7 +180,7 @@ def _then(engine: Engine, row: Mapping[str, Any]) -> tuple[_Then | None, list[Re
     at = from_us(to_us(row["occurred_at"].replace(tzinfo=from_us(0).tzinfo)))
     context = Context(
         at, row["session_id"], row["channel"], row["scene"], row["source"],
-        row["visit_cost_minor"], row["city_tier"],
+        row["visit_cost_minor"], row["city_tier"], row["region"], row["branch_id"],
     )  # fmt: skip
     place = live.serving.index.find(row["customer_id"]) if row["personalised"] else -1
     request = Requests.one(

@@ -63,6 +63,7 @@ class Live:
         self.left: NDArray[np.int64] | None = None
         self.stopped: NDArray[np.bool_] | None = None
         self.late: LateReports | None = None
+        self.branch_left: dict[str, NDArray[np.int64]] = {}
         self._pending: list[pa.Table] = []
         self._writing: list[pa.Table] = []
         self._lock = threading.Lock()
@@ -77,35 +78,75 @@ class Live:
             self.late = conversion.late_reports(tx)
             limits = catalogs.limit_rows(tx, self.catalog, now, self.late)
             off = catalogs.stopped(tx)
-        self.left = self._units(limits)
+        self.left, self.branch_left = self._units(limits)
         if self.pacer is not None:
             self.serving = self.pacer.serving(self.serving, limits, now)
         self.stopped = np.array([name in off for name in self.serving.product_ids], np.bool_)
 
-    def _units(self, limits: pa.Table) -> NDArray[np.int64]:
-        """Return the units left of each product's tightest limit, (P,); branch limits aside."""
+    def _units(self, limits: pa.Table) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+        """Return the units left of each product's tightest limit, (P,); and so by branch.
+
+        A branch's limits count for its own institution's products, beside those that always do.
+        """
         left = np.full(self.serving.n_products, np.iinfo(np.int64).max, np.int64)
         house = self.serving.products["institution_id"].to_pylist()
         of_house: dict[str, list[int]] = {}
         for i, name in enumerate(house):
             of_house.setdefault(name, []).append(i)
-        for line in limits.to_pylist():
+        lines = limits.to_pylist()
+        for line in lines:
+            if line["branch_id"] is None:
+                self._tighten(left, line, of_house)
+        branches: dict[str, NDArray[np.int64]] = {}
+        for line in lines:
             if line["branch_id"] is not None:
-                continue
-            name = line["product_id"]
-            if name is None:
-                places = of_house.get(line["institution_id"], [])
-            else:  # a product of a newer catalog is not served by this snapshot
-                places = [self._place[name]] if name in self._place else []
-            for i in places:
-                least = int(self.serving.payout_minor[i]) if line["measure"] == "money" else 1
-                left[i] = min(left[i], line["left"] // max(least, 1))
-        return left
+                own = branches.setdefault(line["branch_id"], left.copy())
+                self._tighten(own, line, of_house)
+        return left, branches
+
+    def _tighten(
+        self, left: NDArray[np.int64], line: Mapping[str, Any], of_house: Mapping[str, list[int]]
+    ) -> None:
+        """Bring what is left of products down to one limit's."""
+        name = line["product_id"]
+        if name is None:
+            places = of_house.get(line["institution_id"], [])
+        else:  # a product of a newer catalog is not served by this snapshot
+            places = [self._place[name]] if name in self._place else []
+        for i in places:
+            least = int(self.serving.payout_minor[i]) if line["measure"] == "money" else 1
+            left[i] = min(left[i], line["left"] // max(least, 1))
+
+    def left_for(self, requests: Requests) -> NDArray[np.int64] | None:
+        """Return what is left for requests: (P,), or (r, P) where some are a branch's."""
+        if requests.branch_id is None or self.left is None:
+            return self.left
+        rows = [
+            self.branch_left.get(name or "", self.left) for name in requests.branch_id.to_pylist()
+        ]
+        return rows[0] if len(rows) == 1 else np.stack(rows)
+
+    def at_place(self, context: Context) -> Context:
+        """Return a context with the region of its branch, where it names no other.
+
+        Raises NotFound for a branch that no institution has.
+        """
+        if context.branch_id is None:
+            return context
+        for house in self.catalog.institutions:
+            for branch in house.branches:
+                if branch.branch_id == context.branch_id:
+                    return replace(context, region=context.region or branch.region)
+        raise NotFound("no such branch", record=context.branch_id, field="branch_id")
 
     def rank(self, requests: Requests, *, policy: str = "plan", log: bool = True) -> Shelves:
         """Return the shelf of every request, and keep the decisions for the log."""
         shelves = shelf.rank(
-            self.serving, requests, left=self.left, stopped=self.stopped, policy=policy
+            self.serving,
+            requests,
+            left=self.left_for(requests),
+            stopped=self.stopped,
+            policy=policy,
         )
         if log:
             self.log(shelves.rows())
@@ -157,7 +198,11 @@ class Live:
     def request(
         self, customer_id: str | None, context: Context, *, trace_id: str | None = None
     ) -> Requests:
-        """Return one request; consent is read now, so a withdrawal changes the very next shelf."""
+        """Return one request; consent is read now, so a withdrawal changes the very next shelf.
+
+        Asked for on behalf of a branch, its region is the branch's where it names none.
+        """
+        context = self.at_place(context)
         if not customer_id:
             return Requests.one(context, trace_id=trace_id)
         version = self.consent_version(customer_id)
@@ -198,7 +243,7 @@ class Live:
         requests = self.request(customer_id, context, trace_id=trace_id)
         return shelf.explain(
             self.serving, requests, product_id, explainers=self.explainers(context),
-            left=self.left, stopped=self.stopped, policy=policy,
+            left=self.left_for(requests), stopped=self.stopped, policy=policy,
         )  # fmt: skip
 
     def explainers(self, context: Context) -> Explainers:
@@ -246,11 +291,13 @@ class Live:
     ) -> ClickedOut:
         """Return where a customer goes who clicks an offer: one unit of every limit is reserved.
 
-        ``shelf_``: trace_id, position, product_id, product_version, customer_id. Clicking again
-        gives the same answer. Sold out is a decision, not an error.
+        ``shelf_``: trace_id, position, product_id, product_version, customer_id, and the branch the
+        shelf was asked for on behalf of, which ``branch_id`` overrules. Clicking again gives the
+        same answer. Sold out is a decision, not an error.
         """
         now = self.engine.clock() if now_us is None else now_us
-        return self.click_out_many([dict(shelf_, clicked_us=now, branch_id=branch_id)])[0]
+        branch = branch_id or shelf_.get("branch_id")
+        return self.click_out_many([dict(shelf_, clicked_us=now, branch_id=branch)])[0]
 
     def click_out_many(self, clicks: Sequence[Mapping[str, Any]]) -> list[ClickedOut]:
         """Return the same for many clicks in time order, in one durable transaction."""

@@ -111,6 +111,7 @@ def _everyone(serving: Serving, at_us: int) -> Requests:
         customer=np.arange(n, dtype=np.int32),
         customer_id=serving.profiles["customer_id"].combine_chunks(),
         city_tier=tier,
+        region=None,  # a plan asks for no place in particular
     )
 
 

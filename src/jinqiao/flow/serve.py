@@ -41,22 +41,27 @@ _RECENT = 20_000
 class Asked:
     """Where and how a shelf is asked for; what is left out is the ordinary."""
 
-    __slots__ = ("channel", "city_tier", "scene", "session_id", "source", "visit_cost_minor")
+    __slots__ = (
+        "branch_id", "channel", "city_tier", "region", "scene", "session_id", "source",
+        "visit_cost_minor",
+    )  # fmt: skip
 
     def __init__(
         self, *, channel: str = "web", scene: str = "home", source: str = "own",
         session_id: str = "", visit_cost_minor: int = 0, city_tier: int | None = None,
+        region: str | None = None, branch_id: str | None = None,
     ) -> None:  # fmt: skip
         self.channel, self.scene, self.source = channel, scene, source
         self.session_id, self.visit_cost_minor = session_id, visit_cost_minor
         self.city_tier = city_tier
+        self.region, self.branch_id = region or None, branch_id or None
 
     def context(self, now_us: int) -> Context:
         """Return the context of an instant; without a session id one is made of the instant."""
         session = self.session_id or keyed_id("ses", now_us, id(self))
         return Context(
             from_us(now_us), session, self.channel, self.scene, self.source,
-            self.visit_cost_minor, self.city_tier,
+            self.visit_cost_minor, self.city_tier, self.region, self.branch_id,
         )  # fmt: skip
 
 
@@ -301,11 +306,14 @@ class Service:
     def click_out(
         self, row: Mapping[str, Any], *, branch_id: str | None = None, tx: Tx | None = None
     ) -> ClickedOut:
-        """Return where a customer goes, or why not: one unit of every limit is reserved."""
+        """Return where a customer goes, or why not: one unit of every limit is reserved.
+
+        Without a branch named here it is the one the shelf was asked for on behalf of.
+        """
         click = {
             **{name: row[name] for name in _CLICKED},
             "clicked_us": self.engine.clock(),
-            "branch_id": branch_id,
+            "branch_id": branch_id or row.get("branch_id"),
         }
         if tx is not None:
             return self.live.click_out_within(tx, [click])[0]

@@ -169,7 +169,8 @@ def _quota(case: _Case) -> Decision:
         case.stopped is not None and case.stopped[p]
     ):
         return Decision(False, "quota", (reason("shelf_stopped"),))
-    if not serving.schedules.open(case.asked.at_us, case.asked.channel.to_pylist())[0, p]:
+    asked = case.asked
+    if not serving.schedules.open(asked.at_us, asked.channel.to_pylist(), asked.regions)[0, p]:
         return Decision(False, "quota", (reason("shelf_not_on_offer"),))
     most, before = serving.settings.frequency_most, case.asked.shown_before
     if most and before is not None and before[0, p] >= most:

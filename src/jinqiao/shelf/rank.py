@@ -32,7 +32,8 @@ def rank(
 
     Parameters
     ----------
-    left : (P,) units left of each product's tightest limit; None means no limit.
+    left : (P,) units left of each product's tightest limit, or (r, P) where requests differ in it
+        (branches); None means no limit.
     stopped : (P,) bool, products taken off since the snapshot was made.
     policy : ``plan`` ranks by value − price, with a learning slot; ``random`` draws evenly among
         what may be shown.
@@ -71,7 +72,10 @@ def _check(
     if policy not in POLICIES:
         raise InputError(f"no policy {policy!r}", field="policy", fix=f"one of {POLICIES}")
     for name, array in (("left", left), ("stopped", stopped)):
-        if array is not None and np.shape(array) != (serving.n_products,):
+        shapes = [(serving.n_products,)]
+        if name == "left":
+            shapes.append((len(requests), serving.n_products))
+        if array is not None and np.shape(array) not in shapes:
             raise InputError(f"{np.shape(array)} for {serving.n_products} products", field=name)
     rows = requests.customer
     if len(rows) and (rows.min() < -1 or rows.max() >= serving.profiles.num_rows):

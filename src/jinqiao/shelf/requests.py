@@ -24,7 +24,9 @@ class Requests:
 
     A request is personalised when the customer has a row **and** ``consent_version`` is not null.
     ``customer_id`` is "" where nobody is signed in. ``shown_before`` (r, P) counts how often each
-    product was shown to this customer in the frequency window, or None.
+    product was shown to this customer in the frequency window, or None. ``region`` None asks for no
+    place in particular; a null in it is a place not known. ``branch_id``: on behalf of which branch
+    each is asked for, or None for none.
     """
 
     customer: NDArray[np.int32]
@@ -39,6 +41,8 @@ class Requests:
     visit_cost_minor: NDArray[np.int64]
     city_tier: NDArray[np.float32]
     shown_before: NDArray[np.integer] | None = None
+    region: pa.Array | None = None
+    branch_id: pa.Array | None = None
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -80,7 +84,8 @@ class Requests:
             np.array([customer], np.int32), text(customer_id), text(consent_version),
             text(c.session_id), text(trace), np.array([at], np.int64), text(c.channel),
             text(c.scene), text(c.source), np.array([c.visit_cost_minor], np.int64),
-            np.array([tier], np.float32),
+            np.array([tier], np.float32), region=text(c.region),
+            branch_id=None if c.branch_id is None else text(c.branch_id),
         )  # fmt: skip
 
     @classmethod
@@ -109,6 +114,7 @@ class Requests:
             pa.array([keyed_id("shf", *row) for row in rows], pa.string()), at, flat["channel"],
             flat["scene"], flat["source"],
             sessions["visit_cost_minor"].to_numpy().astype(np.int64), tier,
+            region=pa.nulls(len(at), pa.string()),
         )  # fmt: skip
 
     def context(self, i: int) -> Context:
@@ -118,6 +124,8 @@ class Requests:
             from_us(int(self.at_us[i])), self.session_id[i].as_py(), self.channel[i].as_py(),
             self.scene[i].as_py(), self.source[i].as_py(), int(self.visit_cost_minor[i]),
             None if np.isnan(tier) else int(tier),
+            None if self.region is None else self.region[i].as_py(),
+            None if self.branch_id is None else self.branch_id[i].as_py(),
         )  # fmt: skip
 
     def take(self, rows: NDArray[np.integer]) -> Requests:
@@ -129,7 +137,14 @@ class Requests:
             self.session_id.take(at), self.trace_id.take(at), self.at_us[rows],
             self.channel.take(at), self.scene.take(at), self.source.take(at),
             self.visit_cost_minor[rows], self.city_tier[rows], before,
+            None if self.region is None else self.region.take(at),
+            None if self.branch_id is None else self.branch_id.take(at),
         )  # fmt: skip
+
+    @property
+    def regions(self) -> list[str | None] | None:
+        """Each request's region as plain text, or None when no place is asked for."""
+        return None if self.region is None else self.region.to_pylist()
 
 
 def _text(column: pa.ChunkedArray) -> pa.Array:

@@ -66,6 +66,8 @@ def write(directory: Path | str, serving: Serving) -> Path:
         "feature_as_of_us": serving.feature_as_of_us,
         "channels": [list(c) if c else None for c in serving.schedules.channels],
         "offset_us": serving.schedules.offset_us,
+        "regions": [list(r) if r else None for r in serving.schedules.regions],
+        "zones": list(serving.schedules.zones),
         "scored": sample is not None,
     }
     text = json.dumps(settings, indent=1, sort_keys=True)
@@ -93,6 +95,8 @@ def read(directory: Path | str, *, chances: Chances | None = None) -> Serving:
                 a["first_us"], a["last_us"], a["from_hour"], a["to_hour"],
                 tuple(tuple(c) if c else None for c in settings["channels"]),
                 int(settings["offset_us"]),
+                tuple(tuple(r) if r else None for r in settings["regions"]),
+                tuple(settings["zones"]),
             ),
             Settings(**settings["settings"]), Versions(**settings["versions"]),
             int(settings["feature_as_of_us"]), chances,

@@ -60,7 +60,7 @@ def candidates(
     mask = np.empty((len(requests), serving.n_products), np.bool_)
     mask[known] = serving.may_see(requests.customer[known])
     mask[~known] = serving.open_to_all
-    mask &= serving.schedules.open(requests.at_us, requests.channel.to_pylist())
+    mask &= serving.schedules.open(requests.at_us, requests.channel.to_pylist(), requests.regions)
     mask &= on_sale(serving, left, stopped)
     most = serving.settings.frequency_most
     if most and requests.shown_before is not None:
@@ -72,10 +72,10 @@ def candidates(
 def on_sale(
     serving: Serving, left: NDArray[np.generic] | None, stopped: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
-    """Return which products have units left and are not stopped, (P,) bool."""
+    """Return which products have units left and are not stopped, (P,) or, as ``left``, (r, P)."""
     good = ~np.asarray(serving.products["stopped"].to_numpy(zero_copy_only=False), np.bool_)
     if left is not None:
-        good &= np.asarray(left) > 0
+        good = good & (np.asarray(left) > 0)
     return good if stopped is None else good & ~np.asarray(stopped, np.bool_)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from jinqiao.domain.decision import Decision, Reason
 from jinqiao.domain.shelf import Versions
 from jinqiao.domain.stage import CREDIT_CLASSES, ProductClass, Stage
+from jinqiao.domain.time import from_us
 from jinqiao.domain.worth import BETA, CLASS_BENEFIT_MINOR, REFUSAL_HARM_MINOR
 from jinqiao.engines.allocation import PriceTables
 from jinqiao.engines.worth import ACTIVATION, APPLICATION, APPROVAL
@@ -123,7 +125,8 @@ class Schedules:
     """When and where products are offered, (P,) each.
 
     ``first_us`` ≤ now < ``last_us``; ``from_hour`` ≤ local hour < ``to_hour`` (wrapping at midnight
-    where from > to); ``channels`` of a product are the only ones, None means all.
+    where from > to); ``channels`` and ``regions`` of a product are the only ones, None means all.
+    Hours are those of ``zones`` (one a product; none given: ``offset_us`` from UTC for all).
     """
 
     first_us: NDArray[np.int64]
@@ -132,11 +135,14 @@ class Schedules:
     to_hour: NDArray[np.int8]
     channels: tuple[tuple[str, ...] | None, ...]
     offset_us: int = 8 * 3_600_000_000
+    regions: tuple[tuple[str, ...] | None, ...] = ()
+    zones: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, products: pa.Table, hours: Sequence[tuple[int, int] | None] = (),
-           channels: Sequence[tuple[str, ...]] = ()) -> Schedules:  # fmt: skip
-        """Return the schedules of a PRODUCTS table, with the hours and channels of its rows."""
+           channels: Sequence[tuple[str, ...]] = (), regions: Sequence[tuple[str, ...]] = (),
+           zones: Sequence[str] = ()) -> Schedules:  # fmt: skip
+        """Return the schedules of a PRODUCTS table, with hours, channels and so on of its rows."""
         n = products.num_rows
         least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
         spans = [span or (0, 24) for span in (hours or (None,) * n)]
@@ -144,22 +150,59 @@ class Schedules:
             _instants(products["launch_at"], least), _instants(products["withdraw_at"], most),
             np.array([a for a, _ in spans], np.int8), np.array([b for _, b in spans], np.int8),
             tuple(tuple(c) or None for c in (channels or ((),) * n)),
+            regions=tuple(tuple(r) or None for r in regions), zones=tuple(zones),
         )  # fmt: skip
 
-    def open(self, at_us: NDArray[np.int64], channel: Sequence[str]) -> NDArray[np.bool_]:
-        """Return which products are on offer at each moment, (k, P) bool."""
+    def open(
+        self,
+        at_us: NDArray[np.int64],
+        channel: Sequence[str],
+        region: Sequence[str | None] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Return which products are on offer at each moment, (k, P) bool.
+
+        ``region`` None asks for no place in particular; one that is None is not known, and then
+        nothing bound to regions is offered.
+        """
         at = np.asarray(at_us, np.int64)[:, None]
         within = (self.first_us <= at) & (at < self.last_us)
         if (self.from_hour != 0).any() or (self.to_hour != 24).any():
-            hour = (at + self.offset_us) // 3_600_000_000 % 24
+            hour = self._hours(at)
             day = (self.from_hour <= hour) & (hour < self.to_hour)
             night = (self.from_hour <= hour) | (hour < self.to_hour)
             within &= np.where(self.from_hour < self.to_hour, day, night)
         if any(self.channels) and len(channel):
-            names, code = np.unique(np.asarray(channel, dtype=str), return_inverse=True)
-            allowed = np.array([[c is None or name in c for c in self.channels] for name in names])
-            within &= allowed[code]
+            within &= _among(channel, self.channels)
+        if region is not None and any(self.regions) and len(region):
+            within &= _among([name or "" for name in region], self.regions)
         return np.asarray(within)
+
+    def _hours(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the local hour of each moment and product, (k, P) or (k, 1)."""
+        if not self.zones:
+            return np.asarray((at + self.offset_us) // _HOUR_US % 24)
+        names, code = np.unique(np.asarray(self.zones), return_inverse=True)
+        spans, place = np.unique(at[:, 0] // _QUARTER_US, return_inverse=True)
+        local = np.array(
+            [[_local_hour(int(span) * _QUARTER_US, str(name)) for name in names] for span in spans]
+        ).reshape(len(spans), len(names))
+        return np.asarray(local[place][:, code])
+
+
+_HOUR_US = 3_600_000_000
+_QUARTER_US = _HOUR_US // 4
+"""Offsets from UTC change on whole quarters of an hour."""
+
+
+def _local_hour(at_us: int, zone: str) -> int:
+    return from_us(at_us).astimezone(ZoneInfo(zone)).hour
+
+
+def _among(named: Sequence[str], allowed: Sequence[tuple[str, ...] | None]) -> NDArray[np.bool_]:
+    """Return whether each product (P,) allows each name (k,): (k, P) bool."""
+    names, code = np.unique(np.asarray(named, dtype=str), return_inverse=True)
+    found = np.array([[some is None or name in some for some in allowed] for name in names])
+    return np.asarray(found[code])
 
 
 def _instants(column: pa.ChunkedArray, missing: int) -> NDArray[np.int64]:

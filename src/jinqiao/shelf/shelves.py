@@ -101,6 +101,8 @@ class Shelves:
             "plan_version": same(versions.plan),
             "catalog_version": same(versions.catalog),
             "consent_version": _blank(consent, hidden),
+            "region": _known(asked.region, where),
+            "branch_id": _known(asked.branch_id, where),
         })  # fmt: skip
 
     def record(self, i: int) -> Shelf:
@@ -136,6 +138,10 @@ class Shelves:
 
 def _instant(us: NDArray[np.int64]) -> pa.Array:
     return pa.array(us, pa.int64()).cast(pa.timestamp("us"))
+
+
+def _known(column: pa.Array | None, rows: pa.Array) -> pa.Array:
+    return pa.nulls(len(rows), pa.string()) if column is None else column.take(rows)
 
 
 def _blank(column: pa.Array, hidden: pa.Array) -> pa.Array:

@@ -107,13 +107,26 @@ class Visit:
         return self.principal
 
     def context(self) -> Context:
-        """Return where and when this page is asked for; unknown words fall back to the web."""
+        """Return where and when this page is asked for; unknown words fall back to the web.
+
+        A region is what the query names; a branch that nobody has is passed over.
+        """
         channel, scene = self.query.get("channel", ""), self.query.get("scene", "")
         return Context(
             from_us(self.engine.clock()), self.session_id,
             channel if channel in CHANNELS else "web",
             scene if scene in SCENES else "home",
+            region=self.query.get("region", "")[:96] or None,
+            branch_id=self._branch(),
         )  # fmt: skip
+
+    def _branch(self) -> str | None:
+        named = self.query.get("branch", "")
+        if not named:
+            return None
+        houses = self.live.catalog.institutions
+        known = any(branch.branch_id == named for house in houses for branch in house.branches)
+        return named if known else None
 
 
 def visit_of(request: Request, state: State) -> Visit:

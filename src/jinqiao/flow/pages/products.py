@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -105,9 +105,10 @@ def product_page(
     product, house = _on_sale(live, product_id)
     cost, example = _example(product, amount, term)
     row = profile_of(live, customer_id)
-    steps = _steps(live, customer_id, context, product_id)
+    shown = _shown(live, trace_id, product_id, customer_id)
+    steps = _steps(live, customer_id, _where_shown(context, shown), product_id)
     known = customer_id is not None and row is not None
-    offered = trace_id if _shown(live, trace_id, product_id, customer_id) else ""
+    offered = trace_id if shown else ""
     pieces = content.rank(approved_pieces(live.engine), [product.product_class], count=_PIECES)
     return ProductPage(
         product, house, dict(live.catalog.versions).get(house.institution_id, 1), cost, example,
@@ -124,9 +125,10 @@ def go(
     The click belongs to the shelf that showed the product; without one it is a visit of its own.
     """
     product, house = _on_sale(live, product_id)
+    row = _shown(live, trace_id, product_id, customer_id)
+    context = _where_shown(context, row)
     steps = _steps(live, customer_id, context, product_id)
     allowed = _may_apply(customer_id, steps)
-    row = _shown(live, trace_id, product_id, customer_id)
     asked = _asked(live, row, product, customer_id, context)
     if not allowed.allowed:
         return Leaving(_never(asked, product, context), allowed, product, house, "")
@@ -280,12 +282,20 @@ def _shown(
     return None
 
 
+def _where_shown(context: Context, row: dict[str, Any] | None) -> Context:
+    """Return a context in the place, and for the branch, of the shelf that showed the product."""
+    if row is None:
+        return context
+    region, branch = row.get("region"), row.get("branch_id")
+    return replace(context, region=context.region or region, branch_id=context.branch_id or branch)
+
+
 def _asked(
     live: Live, row: dict[str, Any] | None, product: Product, customer_id: str, context: Context
 ) -> dict[str, Any]:
     if row is not None:
         names = ("trace_id", "position", "product_id", "product_version", "customer_id")
-        return {name: row[name] for name in names}
+        return {name: row[name] for name in names} | {"branch_id": row.get("branch_id")}
     versions = dict(live.catalog.versions)
     return {
         "trace_id": keyed_id("own", context.session_id, product.product_id, customer_id),
@@ -293,6 +303,7 @@ def _asked(
         "product_id": product.product_id,
         "product_version": versions.get(product.institution_id, 1),
         "customer_id": customer_id,
+        "branch_id": context.branch_id,
     }
 
 
