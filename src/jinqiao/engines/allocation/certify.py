@@ -35,16 +35,24 @@ Floats = NDArray[np.float64]
 _MEASURES = ("count", "cost", "approval")
 
 
-def certify(pairs: Pairs, slots: object, rows: Sequence[LimitRow], plan: Plan) -> Certificate:
+def certify(
+    pairs: Pairs,
+    slots: object,
+    rows: Sequence[LimitRow],
+    plan: Plan,
+    *,
+    segment: NDArray[np.integer] | None = None,
+) -> Certificate:
     """Return the certificate of a plan, recomputed from the problem and the plan's duals alone.
 
+    ``segment`` (n,) is what rows of ``segments`` speak of, as it was given to the solver.
     Raises InputError when the plan is not one of this problem, or a dual is out of its range.
     """
     slots = check_slots(pairs, slots)
     n_products = plan.prices.count.shape[1]
     check_rows(pairs, tuple(rows), n_products)
     _check(pairs, rows, plan)
-    people = _groups(rows, pairs.n_customers)
+    people = _groups(rows, pairs.n_customers, segment)
     for group in people:
         group.price(rows, plan.duals, n_products)
     found = _Found()
@@ -172,16 +180,31 @@ class _Group:
         return over if over > TOLERANCE * size else 0.0
 
 
-def _groups(rows: Sequence[LimitRow], n_customers: int) -> list[_Group]:
+def _groups(
+    rows: Sequence[LimitRow], n_customers: int, segment: NDArray[np.integer] | None
+) -> list[_Group]:
     groups: dict[bytes, _Group] = {}
     for index, row in enumerate(rows):
-        inside, key = None, b""
-        if row.customers is not None:
-            inside = np.zeros(n_customers, bool)
-            inside[row.customers] = True
-            key = b"m" + np.packbits(inside).tobytes()
+        inside = _inside(row, n_customers, segment)
+        key = b"" if inside is None else b"m" + np.packbits(inside).tobytes()
         groups.setdefault(key, _Group(inside)).rows.append(index)
     return list(groups.values())
+
+
+def _inside(
+    row: LimitRow, n_customers: int, segment: NDArray[np.integer] | None
+) -> NDArray[np.bool_] | None:
+    """Return which customers a row speaks of, None for all of them."""
+    inside = None
+    if row.segments is not None:
+        if segment is None or np.shape(segment) != (n_customers,):
+            raise InputError("one segment a customer", record=row.name, field="segment")
+        inside = np.isin(segment, row.segments)
+    if row.customers is not None:
+        own = np.zeros(n_customers, bool)
+        own[row.customers] = True
+        inside = own if inside is None else own & inside
+    return inside
 
 
 @dataclass(eq=False)
