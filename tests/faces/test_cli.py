@@ -279,12 +279,39 @@ def test_consents_and_reports_come_as_files(market: Lived, tmp_path: Path) -> No
     assert (got["received"], got["accepted"], got["rejected"]) == (2, 0, 2)
 
 
+STATEMENT = """:20:STMT1
+:25:1/2
+:60F:C250131EUR1000,
+:61:2502030203D12,50NTRFNONREF//B1
+:61:2502040204C2500,00NTRFNONREF//B2
+:61:badline
+:62F:C250228EUR3486,50
+"""
+
+
 def test_a_bill_is_imported_once(market: Lived, tmp_path: Path) -> None:
     """An exported bill becomes transactions; the same bill again adds none."""
     bill = tmp_path / "notabill.csv"
     bill.write_text("a,b\n1,2\n")
     assert call(market, "import", "bill", str(bill), "--user", market.logins[0], code=3)["fix"]
     assert call(market, "import", "events", str(tmp_path / "none.ndjson"), code=2)
+    who = ("--user", market.logins[0], "--zone", "Europe/Berlin")
+    statement = tmp_path / "statement"
+    statement.write_text(STATEMENT)
+    got = call(market, "import", "bill", str(statement), *who)
+    assert (got["kind"], got["received"], got["accepted"], got["rejected"]) == ("mt940", 3, 2, 1)
+    assert got["faults"][0]["code"] == "ledger_bad_line"
+    assert (got["balances"][0]["agrees"], got["balances"][0]["difference_minor"]) == (False, -100)
+    later = tmp_path / "later.sta"
+    later.write_text(STATEMENT.replace("STMT1", "STMT2").replace("badline", "2502060206C7,"))
+    got = call(market, "import", "bill", str(later), *who)
+    assert (got["accepted"], got["duplicate"], got["rejected"]) == (1, 2, 0)
+    old = tmp_path / "old.qif"
+    old.write_text("!Type:Bank\nD2/3/2025\nT-5.00\n^\n")
+    assert "--day-first" in call(market, "import", "bill", str(old), *who, code=3)["fix"]
+    got = call(market, "import", "bill", str(old), *who, "--day-first", "--currency", "EUR")
+    assert (got["kind"], got["accepted"]) == ("qif", 1)
+    assert call(market, "import", "bill", str(old), *who, "--currency", "XYZ", code=2)["field"]
 
 
 # -- decisions, plan, model, money ------------------------------------------------------------
