@@ -40,7 +40,7 @@ def test_a_forecast_is_the_plan_with_the_product_in_it(standing: match.Standing)
         full = match.solve(problem.pairs, problem.slots, problem.rows, n_products=13)
         check = match.certify(problem.pairs, problem.slots, problem.rows, point.answer.plan)
         assert check.violation_max == 0.0
-        assert check.primal >= full.certificate.primal * (1 - 3e-4)
+        assert check.primal >= full.certificate.primal * (1 - 1e-3)
         used = full.used[full.row_names.index("launch")]
         assert point.applications.mean == pytest.approx(used, rel=0.05, abs=1.0)
 

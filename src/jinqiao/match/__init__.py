@@ -19,6 +19,7 @@ from jinqiao.engines.allocation import (
     least_relaxation,
     solve,
 )
+from jinqiao.match.change import Change
 from jinqiao.match.files import (
     FilePlan,
     FilesProgress,
@@ -39,7 +40,7 @@ from jinqiao.match.standing import Problem, Standing, stand
 from jinqiao.match.steering import SteeringAudit, steering_audit
 from jinqiao.match.stream import Feedback, Silence, Stream
 from jinqiao.match.warm import warm_up
-from jinqiao.match.whatif import Change, WhatIf, what_if
+from jinqiao.match.whatif import WhatIf, what_if
 
 __all__ = [
     "Certificate",

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from jinqiao.engines.allocation import LimitRow, Pairs, Plan
 from jinqiao.errors import InputError
+from jinqiao.match.change import changed_rows
 from jinqiao.match.parts import Cells
 from jinqiao.match.standing import Problem, Standing
-from jinqiao.match.whatif import WhatIf, changed_rows, compared, first_movers, standing_of
+from jinqiao.match.whatif import WhatIf, compared, moved_prices, standing_of
 
 __all__ = ["Expected", "ForecastPoint", "Launch", "forecast"]
 
@@ -102,7 +103,7 @@ def forecast(
     quotas: Sequence[float] = (),
     *,
     spread: float = 0.0,
-    gap_target: float = 1e-4,
+    gap_target: float | None = None,
 ) -> tuple[ForecastPoint, ...]:
     """Return what a new product would reach, a point a payout and quota, in that order.
 
@@ -140,10 +141,9 @@ def forecast(
         last = base
         for quota in sorted(set(quotas)):
             rows = changed_rows(last.problem.rows, {LAUNCH: quota})
-            last = last.resolve(rows, first_movers(last, rows), last.plan.duals, gap_target)
-            points[payout, quota] = _point(
-                payout, quota, launch, compared(base, last), place, spread
-            )
+            last = last.resolve(rows, moved_prices(last, rows), gap_target)
+            answer = compared(base, last)
+            points[payout, quota] = _point(payout, quota, launch, answer, place, spread)
     return tuple(points[p, q] for p in (launches or {}) for q in dict.fromkeys(quotas))
 
 
@@ -172,7 +172,7 @@ def joined(standing: Standing, launch: Launch) -> tuple[Standing, Ints]:
         chosen, duals, np.append(plan.used, 0.0), (*plan.row_names, LAUNCH),
         cells.tables(rows, duals), plan.certificate, plan.seed,
     )  # fmt: skip
-    return Standing(made, begun, cells, standing.gap_target, standing.seed), place
+    return Standing(made, begun, cells, standing.gap_target), place
 
 
 def _check(problem: Problem, launch: Launch, names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from jinqiao.engines.allocation.regret import regrets
 from jinqiao.errors import InputError
 from jinqiao.match.parts import Part
 from jinqiao.match.standing import Problem, Standing, near_count
-from jinqiao.match.whatif import nearest, row_amount, standing_of
+from jinqiao.match.whatif import nearest, price_step, row_amount, standing_of
 
 __all__ = ["PriceRange", "price_ranges"]
 
@@ -88,7 +88,7 @@ def price_ranges(
     if not 0 < tolerance < 1:
         raise InputError(f"{tolerance} is no share", record="price_ranges", field="tolerance",
                          fix="use 0.1 for a tenth")  # fmt: skip
-    standing = standing_of(problem, plan, 1e-5)
+    standing = standing_of(problem, plan, None)
     rows = standing.problem.rows
     wanted = {row.name for row in rows} if names is None else set(names)
     unknown = wanted - {row.name for row in rows}
@@ -134,14 +134,18 @@ class _Ranges:
         """Return the price a little beyond the limit: what the next unit is worth."""
         standing = self.standing
         row, half = standing.problem.rows[index], 0.5 * self.amount[index]
-        who = np.union1d(self.near, nearest(standing, row, 4 * half))
-        part = self._part(who)
+        part = self._part(self._reached(row, 4 * half))
         rows = list(part.rows)
         limit = rows[index].limit + (half if row.sense == "<=" else -half)
         rows[index] = replace(
             rows[index], limit=max(limit, 0.0) if row.measure == "count" else limit
         )
         return float(self._exact(part, rows, self.base.duals, 1e-5).duals[index])
+
+    def _reached(self, row: LimitRow, units: float) -> Ints:
+        """Return the near ties, and who would take up so many units of a row first."""
+        step = price_step(self.standing, row, units, row.sense != "<=")
+        return np.union1d(self.near, nearest(self.standing, row, 1.001 * step))
 
     def _distance(self, index: int, price: float, way: float = 1.0) -> float:
         """Return how far the limit is, ≥ 0, from the one at which its price would be this.
@@ -158,7 +162,7 @@ class _Ranges:
         row, duals = standing.problem.rows[index], self.base.duals
         moved = abs(price - duals[index])
         width = float(np.clip(0.01 * moved * self.amount[index] / self.scale, _FINE, _COARSE))
-        who = np.union1d(self.near, nearest(standing, row, np.inf, 2 * moved))
+        who = np.union1d(self.near, nearest(standing, row, 2 * moved))
         asked = 0.0
         for _ in range(_TURNS):
             part = self._part(who)

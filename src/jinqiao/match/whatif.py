@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation import Certificate, LimitRow, Pairs, Plan
 from jinqiao.errors import InputError
-from jinqiao.match.standing import Problem, Standing, near_count, stand
+from jinqiao.match.change import Change, changed_rows
+from jinqiao.match.standing import Problem, Standing, stand
 
-__all__ = ["Change", "WhatIf", "what_if"]
+__all__ = ["WhatIf", "what_if"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-_TEXT = re.compile(r"\s*([+-]?)\s*(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*(%?)\s*")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of a number: ``by`` an amount, by a ``share`` of itself, or ``to`` a value."""
-
-    how: str
-    amount: float
-
-    @classmethod
-    def of(cls, given: Change | float | str, record: str = "change") -> Change:
-        """Return the change of "+500", "-10%", "900", or of a number (the new value).
-
-        Raises InputError for any other text, naming the record.
-        """
-        if isinstance(given, Change):
-            return given
-        if isinstance(given, int | float | np.number):
-            return cls("to", float(given))
-        match = _TEXT.fullmatch(given)
-        if match is None or (match[3] and not match[1]):
-            raise InputError(
-                f"{given!r} is no change", record=record, field="change",
-                fix="write +500, -10% or the new value",
-            )  # fmt: skip
-        amount = float(match[2].replace(",", "").replace("_", ""))
-        signed = -amount if match[1] == "-" else amount
-        if match[3]:
-            return cls("share", signed / 100)
-        return cls("by" if match[1] else "to", signed)
-
-    def __call__(self, value: float) -> float:
-        """Return the number after the change."""
-        if self.how == "share":
-            return value * (1 + self.amount)
-        return value + self.amount if self.how == "by" else self.amount
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +88,9 @@ def what_if(
     plan: Plan | None = None,
     changes: Mapping[str, Change | float | str] | None = None,
     *,
-    gap_target: float = 1e-5,
+    gap_target: float | None = None,
 ) -> WhatIf:
-    """Return what changes when limits do: solved from the plan's prices, near ties alone.
+    """Return what changes when limits do: solved from the plan's prices, in a pass or two.
 
     Parameters
     ----------
@@ -137,7 +98,8 @@ def what_if(
     plan : the plan of a Problem; left out with a Standing.
     changes : by row name: "+500", "-10%", or the new limit; a floor's ``floor:NAME`` is the share
         of an approval row.
-    gap_target : how near to the bound, as a share of the plan's value.
+    gap_target : how near to the bound, as a share of the plan's value; default a tenth of the
+        plan's own.
 
     Raises
     ------
@@ -156,7 +118,7 @@ def what_if(
     """
     standing = standing_of(problem, plan, gap_target)
     rows = changed_rows(standing.problem.rows, changes or {})
-    after = standing.resolve(rows, first_movers(standing, rows), standing.plan.duals, gap_target)
+    after = standing.resolve(rows, moved_prices(standing, rows), gap_target)
     return compared(standing, after)
 
 
@@ -166,7 +128,9 @@ def compared(before: Standing, after: Standing) -> WhatIf:
     return WhatIf(before, after, np.flatnonzero(new & ~old), np.flatnonzero(old & ~new))
 
 
-def standing_of(problem: Problem | Standing, plan: Plan | None, gap_target: float) -> Standing:
+def standing_of(
+    problem: Problem | Standing, plan: Plan | None, gap_target: float | None
+) -> Standing:
     """Return a plan made ready, which it may be already."""
     if isinstance(problem, Standing):
         return problem
@@ -175,62 +139,53 @@ def standing_of(problem: Problem | Standing, plan: Plan | None, gap_target: floa
     return stand(problem, plan, gap_target=gap_target)
 
 
-def changed_rows(
-    rows: Sequence[LimitRow], changes: Mapping[str, Change | float | str]
-) -> tuple[LimitRow, ...]:
-    """Return the rows with some limits (or approval floors) changed."""
-    place = {row.name: i for i, row in enumerate(rows)}
-    made = list(rows)
-    for name, given in changes.items():
-        floor, key = name.startswith("floor:") and name not in place, name.removeprefix("floor:")
-        if (key if floor else name) not in place:
-            raise InputError(
-                f"no limit {name!r}", record=name, field="changes",
-                fix=f"one of {', '.join(list(place)[:5])} …" if place else "the plan has no rows",
-            )  # fmt: skip
-        index = place[key if floor else name]
-        made[index] = _changed(made[index], Change.of(given, name), floor)
-    return tuple(made)
-
-
-def _changed(row: LimitRow, change: Change, floor: bool) -> LimitRow:
-    if floor:
-        share = change(row.floor)
-        if row.measure != "approval" or not 0 <= share <= 1:
-            raise InputError(
-                f"a floor of {share:g}", record=row.name, field="floor",
-                fix="give an approval row a share in 0 … 1",
-            )  # fmt: skip
-        return replace(row, floor=share)
-    limit = change(row.limit)
-    if limit == row.limit:
-        return row
-    if not math.isfinite(limit) or (limit < 0 <= row.limit):
-        raise InputError(
-            f"{limit:g} is no limit", record=row.name, field="limit",
-            fix=f"it is {row.limit:g} now: take off less",
-        )  # fmt: skip
-    return replace(row, limit=limit)
-
-
-def first_movers(standing: Standing, rows: Sequence[LimitRow]) -> Ints:
-    """Return the customers who may move: near ties, and those nearest to a changed row."""
-    found = [standing.near(near_count(standing.problem))]
-    for row, old in zip(rows, standing.problem.rows, strict=True):
-        if row is old:
+def moved_prices(standing: Standing, rows: Sequence[LimitRow]) -> Floats:
+    """Return prices to begin with, (m,): where a limit moves, that of the customer it reaches."""
+    duals = standing.plan.duals.copy()
+    for index, (row, old) in enumerate(zip(rows, standing.problem.rows, strict=True)):
+        if row.limit == old.limit:
             continue
-        if row.floor != old.floor:
-            found.append(standing.near(4 * near_count(standing.problem)))
-        else:
-            found.append(nearest(standing, old, 2 * abs(row.limit - old.limit)))
-    return np.unique(np.concatenate(found))
+        scarcer = (row.limit < old.limit) == (row.sense == "<=")
+        step = price_step(standing, old, abs(row.limit - old.limit), scarcer)
+        duals[index] = max(duals[index] + (step if scarcer else -step), 0.0)
+    return duals
 
 
-def nearest(standing: Standing, row: LimitRow, units: float, price: float = np.inf) -> Ints:
-    """Return who first take up, and who first give up, so many units of a row as its price moves.
+def price_step(standing: Standing, row: LimitRow, units: float, scarcer: bool) -> float:
+    """Return how far a row's price moves until so many units are given up, or taken up."""
+    approach = _approach(standing, row)
+    away = approach.give if scarcer == (row.sense == "<=") else approach.take
+    near = np.flatnonzero(np.isfinite(away))
+    if not near.size:
+        return 0.0
+    near = near[np.argsort(away[near], kind="stable")]
+    total = np.cumsum(np.abs(approach.amount[near]))
+    free = standing.plan.duals[standing.plan.row_names.index(row.name)] == 0.0
+    spare = abs(row.limit - float(_used(standing, row))) if free else 0.0
+    place = int(np.searchsorted(total, max(units - spare, 0.0)))
+    if free and units <= spare:
+        return 0.0
+    return float(away[near[min(place, len(near) - 1)]])
 
-    Not those whom more than ``price`` a unit would be needed for.
-    """
+
+@dataclass(frozen=True, eq=False)
+class _Approach:
+    """The pairs of a row: (k,) customer, what a pair takes, and by how much a unit's price must
+    move until it is given up (offers) or taken up (others); inf where that cannot be."""
+
+    customer: Ints
+    amount: Floats
+    give: Floats
+    take: Floats
+
+
+def nearest(standing: Standing, row: LimitRow, price: float) -> Ints:
+    """Return who takes up or gives up something of a row before its price has moved so far."""
+    found = _approach(standing, row)
+    return np.unique(found.customer[np.minimum(found.give, found.take) <= price])
+
+
+def _approach(standing: Standing, row: LimitRow) -> _Approach:
     problem, seen, plan = standing.problem, standing.seen, standing.plan
     order, start = standing.by_product
     pairs = problem.pairs
@@ -244,17 +199,16 @@ def nearest(standing: Standing, row: LimitRow, units: float, price: float = np.i
     use, cell = pairs.column("use")[j], (segment[c], pairs.product[j])
     price = (tables.count[cell] + pairs.column("approval")[j] * tables.approval[cell]) * use
     r = pairs.value[j] - price - pairs.column("cost")[j] * tables.cost[cell]
-    free = standing.taken[c] < problem.slots[c]  # type: ignore[index]
-    own = plan.chosen[j]
+    free, own = standing.taken[c] < problem.slots[c], plan.chosen[j]  # type: ignore[index]
     give, take = r - np.maximum(seen.high[c], 0.0), np.where(free, 0.0, seen.low[c]) - r
     amount = row_amount(pairs, row, j)
     away = np.divide(np.where(own, give, take), np.abs(amount), where=amount != 0,
                      out=np.full(len(j), np.inf))  # fmt: skip
-    away[away > price] = np.inf
-    return np.concatenate([
-        _until(c, np.where(own, away, np.inf), amount, units),
-        _until(c, np.where(own, np.inf, away), amount, units),
-    ])  # fmt: skip
+    return _Approach(c, amount, np.where(own, away, np.inf), np.where(own, np.inf, away))
+
+
+def _used(standing: Standing, row: LimitRow) -> float:
+    return float(standing.plan.used[standing.plan.row_names.index(row.name)])
 
 
 def row_amount(pairs: Pairs, row: LimitRow, j: Ints) -> Floats:
@@ -263,15 +217,6 @@ def row_amount(pairs: Pairs, row: LimitRow, j: Ints) -> Floats:
         return pairs.column("cost")[j]
     use = pairs.column("use")[j]
     return use if row.measure == "count" else use * (pairs.column("approval")[j] - row.floor)
-
-
-def _until(customer: Ints, distance: Floats, amount: Floats, units: float) -> Ints:
-    """Return the nearest customers whose pairs come to so many units, and a few more."""
-    near = np.flatnonzero(np.isfinite(distance))
-    near = near[np.argsort(distance[near], kind="stable")]
-    total = np.cumsum(np.abs(amount[near]))
-    stop = int(np.searchsorted(total, units)) + 100
-    return customer[near[:stop]]
 
 
 def owners(problem: Problem, index: Ints) -> Ints:
