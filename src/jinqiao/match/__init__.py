@@ -16,6 +16,7 @@ from jinqiao.engines.allocation import (
     Plan,
     PriceTables,
     certify,
+    certify_infeasible,
     least_relaxation,
     solve,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "approval_row",
     "certify",
     "certify_files",
+    "certify_infeasible",
     "forecast",
     "hindsight",
     "least_relaxation",

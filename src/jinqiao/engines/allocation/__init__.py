@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinqiao.engines.allocation.certify import certify
+from jinqiao.engines.allocation.certify import certify, certify_infeasible
 from jinqiao.engines.allocation.problem import (
     Certificate,
     LimitRow,
@@ -27,6 +27,7 @@ __all__ = [
     "Plan",
     "PriceTables",
     "certify",
+    "certify_infeasible",
     "least_relaxation",
     "solve",
 ]

@@ -7,8 +7,8 @@ Sums of whole numbers are exact below 2⁵³, beyond which the plan is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from jinqiao.engines.allocation.problem import (
 )
 from jinqiao.errors import InputError
 
-__all__ = ["certify"]
+__all__ = ["certify", "certify_infeasible"]
 
 TOLERANCE = 1e-9
 """Relative to what a real-valued row sums; whole-numbered rows are met exactly."""
@@ -62,7 +62,7 @@ def certify(
     bound = found.best + sum(
         s * d * r.limit for s, d, r in zip(signs, plan.duals.tolist(), rows, strict=True)
     )
-    missed = {}
+    missed: dict[str, float] = {}
     for group in people:
         missed |= {rows[i].name: group.missed(rows[i], found.whole) for i in group.rows}
     missed = {row.name: missed[row.name] for row in rows}
@@ -78,6 +78,44 @@ def certify(
         gap_target=plan.certificate.gap_target,
         slot_excess=found.slot_excess,
     )
+
+
+def certify_infeasible(
+    pairs: Pairs,
+    slots: object,
+    rows: Sequence[LimitRow],
+    weights: Mapping[str, float],
+    *,
+    n_products: int,
+    segment: NDArray[np.integer] | None = None,
+) -> float:
+    """Return what the weights of hard rows come to: below 0 proves that no plan meets the rows.
+
+    Σ_c (sum of the K best positive −Σ w·a) + Σ w·b, rows turned to ``<=``, is ≥ 0 for every w ≥ 0
+    where some plan, whole or fractional, meets them (Farkas' lemma). Rounding is added: a number
+    below 0 is below 0. ``weights`` by name, as ``Infeasible.weights`` has them; others weigh 0.
+
+    Raises InputError for a weight below 0, of a soft row or of none of the rows.
+    """
+    slots = check_slots(pairs, slots)
+    check_rows(pairs, tuple(rows), n_products)
+    hard = {row.name for row in rows if row.soft_penalty is None}
+    for name, weight in weights.items():
+        if name not in hard or not 0 <= weight < np.inf:
+            raise InputError(f"{weight} is no weight of a hard row", record=name, field="weights")
+    duals = np.array([weights.get(row.name, 0.0) for row in rows])
+    people = _groups(rows, pairs.n_customers, segment)
+    for group in people:
+        group.price(rows, duals, n_products)
+    found = _Found()
+    for block in _blocks(pairs, np.zeros(pairs.n_pairs, bool)):
+        found.add(replace(block, value=np.zeros(len(block.value))), slots, people)
+    terms = [
+        (w if row.sense == "<=" else -w) * row.limit
+        for row, w in zip(rows, duals.tolist(), strict=True)
+    ]
+    size = found.best + sum(abs(term) for term in terms)
+    return float(found.best + sum(terms) + 1e-12 * size)
 
 
 def _check(pairs: Pairs, rows: Sequence[LimitRow], plan: Plan) -> None:
