@@ -20,7 +20,7 @@ from jinqiao.flow.serve import Service, open_service
 from left_out import leave_out
 from tests_faces import Lived
 
-CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -94,10 +94,8 @@ def operator_key(shop: Service) -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Return the system's Chromium."""
-    from pathlib import Path
-
     sync_api = pytest.importorskip("playwright.sync_api")
-    found = next((path for path in CHROMIUM if Path(path).exists()), None)
+    found = next((path for path in map(shutil.which, CHROMIUM) if path), None)
     if found is None:
         leave_out("browser: no Chromium on this machine")
     with sync_api.sync_playwright() as playwright:
