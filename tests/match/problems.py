@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jinqiao.match import LimitRow, Pairs
 
-__all__ = ["Problem", "coefficients", "lp_optimum", "random_problem"]
+__all__ = ["KINDS", "Problem", "coefficients", "lp_optimum", "random_problem"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,25 +102,73 @@ def _empty_optimum(rows: Sequence[LimitRow]) -> float | None:
 
 
 def random_problem(
-    rng: np.random.Generator, n: int, p: int, *, ties: bool = False, feasible: bool = True
+    rng: np.random.Generator,
+    n: int,
+    p: int,
+    *,
+    ties: bool = False,
+    feasible: bool = True,
+    kind: str = "plain",
 ) -> Problem:
     """Return a problem of n customers and p products with rows of every kind.
 
-    With ``feasible``, floors are set below what one hidden integral plan meets.
+    With ``feasible``, floors are set below what one hidden integral plan meets. ``kind`` is one of
+    ``KINDS``.
     """
     member = rng.random((n, p)) < rng.uniform(0.2, 1.0)
+    if kind == "empty customers":
+        member[rng.random(n) < 0.5] = False
     indptr = np.concatenate(([0], np.cumsum(member.sum(axis=1))))
     product = np.nonzero(member)[1].astype(np.int32)
+    whole = kind in ("tight", "quotas of 1", "equal values") or bool(rng.random() < 0.5)
+    pairs = _some_pairs(rng, indptr, product, whole, "coarse" if ties else kind)
+    slots = rng.integers(0, 4, n).astype(np.int32)
+    if kind == "slots above the degree":
+        slots = np.full(n, p + 2, np.int32)
+    hidden = _some_plan(rng, pairs, slots)
+    if kind == "quotas of 1":
+        hidden &= _first_of_each(np.where(hidden, product, -1))
+    if kind == "zero budgets":
+        hidden[:] = False
+    count = int(rng.integers(0, 9))
+    rows = tuple(_some_row(rng, pairs, p, hidden, i, feasible, kind) for i in range(count))
+    if kind == "quotas of 1":
+        rows += tuple(LimitRow(f"one{i}", "<=", 1, "count", np.array([i])) for i in range(p))
+    if kind == "duplicated rows":
+        rows += tuple(replace(row, name=f"{row.name}-again") for row in rows)
+    return Problem(pairs, slots, rows, p)
+
+
+KINDS = (
+    "plain", "coarse", "equal values", "tight", "worthless", "empty customers", "one product",
+    "duplicated rows", "quotas of 1", "slots above the degree", "zero budgets", "large numbers",
+    "soft rows",
+)  # fmt: skip
+"""What is special about a problem."""
+
+
+def _some_pairs(
+    rng: np.random.Generator,
+    indptr: NDArray[np.int64],
+    product: NDArray[np.int32],
+    whole: bool,
+    kind: str,
+) -> Pairs:
     m = len(product)
-    value = rng.integers(-2, 6, m).astype(float) if ties else rng.normal(1.0, 2.0, m)
-    whole = bool(rng.random() < 0.5)
+    value = rng.normal(1.0, 2.0, m)
+    if kind == "coarse":
+        value = rng.integers(-2, 6, m).astype(float)
+    elif kind == "equal values":
+        value = np.full(m, 3.0)
+    elif kind == "worthless":
+        value = np.minimum(value - 1.0, 0.0)
+    elif kind == "large numbers":
+        value = np.round(1e7 * value)
     use = 1.0 if whole else rng.uniform(0.05, 1.0, m)
     cost = rng.integers(0, 9, m).astype(float) if whole else rng.uniform(0.0, 5.0, m)
-    pairs = Pairs(indptr, product, value, use, cost, rng.random(m))
-    slots = rng.integers(0, 4, n).astype(np.int32)
-    hidden = _some_plan(rng, pairs, slots)
-    rows = tuple(_some_row(rng, pairs, p, hidden, i, feasible) for i in range(rng.integers(0, 9)))
-    return Problem(pairs, slots, rows, p)
+    if kind == "large numbers":
+        cost = np.round(1e6 * cost)
+    return Pairs(indptr, product, value, use, cost, rng.random(m))
 
 
 def _some_plan(
@@ -134,6 +182,12 @@ def _some_plan(
     return chosen
 
 
+def _first_of_each(number: NDArray[np.int32]) -> NDArray[np.bool_]:
+    first = np.zeros(len(number), bool)
+    first[np.unique(number, return_index=True)[1]] = True
+    return first
+
+
 def _some_row(
     rng: np.random.Generator,
     pairs: Pairs,
@@ -141,18 +195,21 @@ def _some_row(
     hidden: NDArray[np.bool_],
     number: int,
     feasible: bool,
+    kind: str,
 ) -> LimitRow:
     measure = str(rng.choice(["count", "cost", "approval"]))
     products = rng.choice(p, int(rng.integers(1, p + 1)), replace=False)
     customers = rng.random(pairs.n_customers) < 0.6 if rng.random() < 0.4 else None
-    penalty = float(rng.uniform(0.1, 3.0)) if rng.random() < 0.2 else None
+    soft = 0.7 if kind == "soft rows" else 0.2
+    penalty = float(rng.uniform(0.1, 3.0)) if rng.random() < soft else None
     sense = ">=" if rng.random() < 0.4 else "<="
     floor = float(rng.uniform(0.2, 0.7)) if measure == "approval" else 0.0
     row = LimitRow(f"row{number}", sense, 0.0, measure, products, customers, penalty, floor)
     met = float(coefficients(pairs, row)[hidden].sum())
     if not feasible:
         met += float(rng.normal(0.0, 3.0))
-    slack = abs(met) * float(rng.uniform(0.0, 0.3)) * (1 if sense == "<=" else -1)
+    widest = 0.0 if kind == "tight" else 0.3
+    slack = abs(met) * float(rng.uniform(0.0, widest)) * (1 if sense == "<=" else -1)
     limit = met + slack
     if isinstance(pairs.use, float) and measure != "approval":
         limit = float(np.floor(limit) if sense == ">=" else np.ceil(limit))
