@@ -1,23 +1,27 @@
 """Insight: three families of indicators with their intervals, and how to show them.
 
-In: the lake and a few facts of records, as of an instant. Out: ``Metric``s; a report as text, JSON
-and SVG. Always: what arrived after the as-of does not count; a reversal takes back what it
-reverses; each figure has its numerator, denominator, window and 95 % interval; nothing divided by
-nothing is None. From: Wilson 1927; Byar in Breslow and Day 1987; Katz et al. 1978; Aalen and
-Johansen 1978.
+In: the lake and a few facts of records, as of an instant; or anyone's table of timestamped stages.
+Out: ``Metric``s; a report as text, JSON and SVG; what a late funnel will come to. Always: what
+arrived after the as-of does not count; a reversal takes back what it reverses; each figure has its
+numerator, denominator, window and 95 % interval; nothing divided by nothing is None. From: Wilson
+1927; Byar in Breslow and Day 1987; Katz et al. 1978; Aalen and Johansen 1978.
 """
 
 from jinqiao.insight.facts import Facts
+from jinqiao.insight.funnel import Cohort, LateFunnel, late_funnel
 from jinqiao.insight.indicators import daily, indicators
 from jinqiao.insight.plot import Bar, svg_bars, svg_funnel, svg_trend
 from jinqiao.insight.report import kpi_reference, report_json, report_text
 
 __all__ = [
     "Bar",
+    "Cohort",
     "Facts",
+    "LateFunnel",
     "daily",
     "indicators",
     "kpi_reference",
+    "late_funnel",
     "report_json",
     "report_text",
     "svg_bars",

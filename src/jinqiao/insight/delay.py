@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from jinqiao.engines.hazards import incidence as ends
 from jinqiao.insight.interval import Z
 
 __all__ = ["incidence", "median_days"]
@@ -26,18 +27,9 @@ def incidence(days: Floats, end: NDArray[np.integer]) -> tuple[Floats, Floats]:
     ``days`` (n,) ≥ 0; ``end`` (n,) in {0 open, 1 converted, 2 ended otherwise}.
     F₁(t) = Σ_{tᵢ ≤ t} S(tᵢ−) · d₁ᵢ / nᵢ, with S the chance to be still open.
     """
-    times = np.unique(days[end > 0])
-    if times.size == 0:
-        return np.empty(0), np.empty(0)
-    ordered = np.sort(days)
-    at_risk = len(days) - np.searchsorted(ordered, times, side="left")
-    converted = _counts(times, days[end == 1])
-    ended = _counts(times, days[end > 0])
-    open_after = np.cumprod(1 - ended / at_risk)
-    open_before = np.concatenate(([1.0], open_after[:-1]))
-    chance = np.cumsum(open_before * converted / at_risk)
-    keep = converted > 0
-    return times[keep], chance[keep]
+    found = ends(days, np.asarray(end) - 1, 2)
+    keep = np.diff(found.share[0], prepend=0.0) > 0
+    return found.times[keep], found.share[0][keep]
 
 
 def median_days(days: Floats, end: NDArray[np.integer]) -> tuple[float, tuple[float, float]] | None:
@@ -58,8 +50,3 @@ def median_days(days: Floats, end: NDArray[np.integer]) -> tuple[float, tuple[fl
         return float(times[min(place, len(times) - 1)])
 
     return quantile(0.5), (quantile(0.5 - half), quantile(0.5 + half))
-
-
-def _counts(times: Floats, values: Floats) -> Floats:
-    found = np.searchsorted(times, values)
-    return np.bincount(found, minlength=len(times)).astype(np.float64)

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jinqiao.engines.hazards import incidence as ends
+
 __all__ = ["Cases", "Delays", "fit_delays", "incidence"]
 
 _LEAN = 20.0
@@ -69,14 +71,8 @@ def incidence(
 
     ``after`` is the time to the end, or to now where ``end`` is −1.
     """
-    order = np.argsort(after, kind="stable")
-    times, start = np.unique(after[order], return_index=True)
-    yes = np.add.reduceat((end[order] == 1).astype(np.float64), start)
-    no = np.add.reduceat((end[order] == 0).astype(np.float64), start)
-    at_risk = len(after) - start
-    stays = np.cumprod(1.0 - (yes + no) / at_risk)
-    before = np.concatenate(([1.0], stays[:-1]))
-    return times, np.cumsum(before * yes / at_risk), np.cumsum(before * no / at_risk)
+    found = ends(after.astype(np.float64), np.where(end == -1, -1, 1 - end), 2)
+    return found.times.astype(np.int64), found.share[0], found.share[1]
 
 
 def _at(

@@ -1,0 +1,1 @@
+"""Figures of learning: each module offers ``records(quick, seed)``."""
