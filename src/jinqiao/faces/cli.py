@@ -11,6 +11,7 @@ from jinqiao.faces import (
     cli_first,
     cli_import,
     cli_keys,
+    cli_plan,
     cli_settle,
     cli_shelf,
 )
@@ -32,6 +33,7 @@ cli_catalog.add(app)
 cli_customer.add(app)
 cli_shelf.add(app)
 cli_decision.add(app)
+cli_plan.add(app)
 cli_settle.add(app)
 cli_keys.add(app)
 

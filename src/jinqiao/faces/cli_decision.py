@@ -1,4 +1,4 @@
-"""decision, plan, model."""
+"""decision, model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jinqiao.faces.command import Call, nouns
-from jinqiao.faces.output import Output, money
+from jinqiao.faces.output import Output
 
 if TYPE_CHECKING:
     from jinqiao.domain.decision import Decision
@@ -22,8 +22,6 @@ def add(app: typer.Typer) -> None:
     nouns(
         app,
         ("decision", "Why a shelf was as it was.", {"list": listed, "explain": explain}),
-        ("plan", "The published plan: certificate and prices of limits.",
-         {"show": plan_show, "prices": prices}),
         ("model", "Trained chains and their cards.", {"show": model_show, "train": train}),
     )  # fmt: skip
 
@@ -126,42 +124,6 @@ def say_steps(out: Output, steps: Sequence[Decision]) -> None:
         first, *rest = [sentence(reason, out.language) for reason in step.reasons] or [""]
         out.say(f"   {mark} {name}" + (f": {first}" if first else ""))
         out.say(*(f"     {line}" for line in rest))
-
-
-def plan_show(call: Call) -> None:
-    """Show the published plan's certificate."""
-    from jinqiao.flow.desk import plan_report
-
-    with call.engine() as engine:
-        found = plan_report(engine)
-        currency = engine.settings.marketplace.currency
-    shown = {key: value for key, value in found.items() if key not in ("limits", "notes")}
-    for key in ("primal_minor", "dual_bound_minor"):
-        shown[key] = money(found[key], currency)
-
-    def say() -> None:
-        call.out.pairs(shown)
-        call.out.say(*found["notes"])
-
-    call.out.value({k: v for k, v in found.items() if k != "limits"}, say)
-
-
-def prices(
-    call: Call,
-    every: bool = typer.Option(False, "--all", help="Those worth nothing too."),
-) -> None:
-    """Show what one more unit of each limit is worth."""
-    from jinqiao.flow.desk import plan_report
-
-    with call.engine() as engine:
-        found = plan_report(engine)
-    rows = sorted(found["limits"], key=lambda row: -abs(row["price_minor"]))
-    shown = [row for row in rows if every or row["price_minor"]]
-    columns = (
-        ("limit", "limit"), ("measure", "measure"), ("limit_units", "at most"), ("used", "used"),
-        ("left", "left"), ("price_minor", "worth of one more, minor"),
-    )  # fmt: skip
-    call.out.value({"limits": rows}, lambda: call.out.table(shown, columns))
 
 
 def model_show(call: Call) -> None:

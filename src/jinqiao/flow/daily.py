@@ -21,6 +21,7 @@ from jinqiao.domain.consent import Purpose
 from jinqiao.domain.shelf import Versions
 from jinqiao.domain.time import DAY_US, from_us, local_date
 from jinqiao.errors import InputError, NotFound
+from jinqiao.flow.kept import keep_problem, keep_start, starting_prices
 from jinqiao.flow.pacing import Pacer, write_pacer
 from jinqiao.flow.plan import (
     AllPairs,
@@ -29,6 +30,7 @@ from jinqiao.flow.plan import (
     all_pairs,
     average_click,
     plan_pairs,
+    plan_version,
     scores_of,
     solve_plan,
     visits_a_day,
@@ -97,10 +99,12 @@ def daily(
     as_of = engine.clock() if as_of_us is None else as_of_us
     ready = prepare(engine, as_of, seed=seed, train=train, progress=progress)
     progress("plan", 0.70)
-    planned = replan(engine, ready, as_of, seed=seed)
+    versions = ready.serving.versions
+    warm = starting_prices(engine, plan_version(as_of, versions.catalog, versions.model))
+    planned = replan(engine, ready, as_of, seed=seed, warm=warm)
     progress("publish", 0.85)
     serving = with_plan(ready.serving, planned)
-    snapshot = publish(engine, serving, planned, ready.model)
+    snapshot = publish(engine, serving, planned, ready.model, ready.scored)
     progress("settle", 0.95)
     settled = close(engine, as_of)
     progress("done", 1.0)
@@ -401,8 +405,13 @@ def with_plan(serving: Serving, planned: Planned) -> Serving:
     return replace(serving, prices=match.prices(planned.plan), versions=versions)
 
 
-def publish(engine: Engine, serving: Serving, planned: Planned, model: ChainModel | None) -> Path:
+def publish(
+    engine: Engine, serving: Serving, planned: Planned, model: ChainModel | None,
+    scored: PlanPairs | None = None,
+) -> Path:  # fmt: skip
     """Write the snapshot, hold it against its own self-test, and make it the current one.
+
+    With ``scored`` the plan's problem is kept beside it, to be asked what-if.
 
     Raises Unavailable when the self-test fails; the old snapshot then stays current.
     """
@@ -418,7 +427,11 @@ def publish(engine: Engine, serving: Serving, planned: Planned, model: ChainMode
             propensity.save(model, folder / "model")
         text = json.dumps(planned.report(), indent=1, ensure_ascii=False)
         (folder / "plan.json").write_text(text, encoding="utf-8")
-        write_pacer(folder / "pacing", Pacer.of(planned, engine.settings.marketplace.zone))
+        zone = engine.settings.marketplace.zone
+        write_pacer(folder / "pacing", Pacer.of(planned, zone))
+        keep_start(folder, planned)
+        if scored is not None:
+            keep_problem(folder, planned, scored, zone)
 
     def check(folder: Path) -> None:
         chances = None

@@ -26,8 +26,9 @@ from jinqiao.shelf.scoring import Scores, candidates, score
 from jinqiao.shelf.serving import CLASSES
 
 __all__ = [
-    "AllPairs", "PlanPairs", "Planned", "all_pairs", "average_click", "plan_pairs",
-    "plan_version", "scores_of", "solve_plan", "visits_a_day",
+    "AllPairs", "PlanPairs", "Planned", "all_pairs", "average_click", "everyone_at",
+    "horizon_of", "over_days", "plan_pairs", "plan_version", "scores_of", "solve_plan",
+    "visits_a_day",
 ]  # fmt: skip
 
 _KAPPA_DAYS = 14.0
@@ -53,7 +54,8 @@ class PlanPairs:
 class Planned:
     """A plan, the rows it was made under, and how it was made.
 
-    ``at_us`` is when it begins, ``base`` what was used of each limit then, by limit id.
+    ``at_us`` is when it begins, ``base`` what was used of each limit then, by limit id; ``limits``
+    are the LIMITS rows it found, ``start`` the prices it began with, by row name.
     """
 
     plan: match.Plan
@@ -63,6 +65,8 @@ class Planned:
     at_us: int
     base: Mapping[str, int]
     notes: tuple[str, ...] = field(default=())
+    limits: pa.Table | None = None
+    start: Mapping[str, float] | None = None
 
     @property
     def duals(self) -> Mapping[str, float]:
@@ -98,7 +102,7 @@ def plan_version(as_of_us: int, catalog: str, model: str) -> str:
     return f"{from_us(as_of_us).strftime('%Y%m%dT%H%M%SZ')}-{model[:8]}-{catalog[:8]}"
 
 
-def _everyone(serving: Serving, at_us: int) -> Requests:
+def everyone_at(serving: Serving, at_us: int) -> Requests:
     """Return one request a profile, all at one typical moment: an evening at home in the app."""
     n = serving.profiles.num_rows
     one = Requests.one(Context(from_us(at_us), "plan", channel="app"), consent_version="plan")
@@ -128,7 +132,7 @@ class AllPairs:
 
 def all_pairs(serving: Serving, at_us: int) -> AllPairs:
     """Return every pair that may be shown with its chances; the one large scoring of a plan."""
-    asked = _everyone(serving, at_us + DAY_US // 2)  # local evening of a plan begun at midnight
+    asked = everyone_at(serving, at_us + DAY_US // 2)  # local evening of a plan begun at midnight
     found = candidates(serving, asked, None, None)
     customer, product = found.request, found.product
     chances = serving.base_chances[product]
@@ -227,18 +231,18 @@ def solve_plan(
     A floor that contradicts the other rows is dropped with a note, never a limit.
     """
     days = float(settings.horizon_days) if days is None else days
-    pairs = _over(scored.pairs, days)
+    pairs = over_days(scored.pairs, days)
     floors: dict[str, float] = {
         i.institution_id: i.approval_rate_floor
         for i in catalog.institutions
         if i.approval_rate_floor is not None
     }
     rows = match.limit_rows(
-        limits, serving.products, horizon=_horizon(at_us, days, zone), approval_floors=floors
+        limits, serving.products, horizon=horizon_of(at_us, days, zone), approval_floors=floors
     )
     ask = {"n_products": serving.n_products, "seed": seed, "gap_target": settings.gap_target}
     slots = serving.settings.slots
-    plan, notes = _solved(pairs, slots, rows, warm, ask)
+    plan, notes = _solved(pairs, slots, rows, _under_todays_names(warm, rows), ask)
     if settings.thin_file_share > 0:
         floor = _thin_file_row(serving, pairs, plan, settings)
         if floor is not None:
@@ -249,7 +253,7 @@ def solve_plan(
             except JinqiaoError as error:
                 notes.append(f"thin-file floor dropped: {error}")
     version = plan_version(at_us, serving.versions.catalog, serving.versions.model)
-    return Planned(plan, rows, version, days, at_us, used_units(limits), tuple(notes))
+    return Planned(plan, rows, version, days, at_us, used_units(limits), tuple(notes), limits, warm)
 
 
 def used_units(limits: pa.Table) -> dict[str, int]:
@@ -272,7 +276,19 @@ def _solved(
     return plan, notes
 
 
-def _over(pairs: match.Pairs, days: float) -> match.Pairs:
+def _under_todays_names(
+    warm: Mapping[str, float] | None, rows: tuple[match.LimitRow, ...]
+) -> Mapping[str, float] | None:
+    """Return earlier prices by the names of these rows: a limit's row ends with its period."""
+    if warm is None:
+        return None
+    by_limit = {name.rsplit("@", 1)[0]: price for name, price in warm.items()}
+    return {
+        row.name: warm.get(row.name, by_limit.get(row.name.rsplit("@", 1)[0], 0.0)) for row in rows
+    }
+
+
+def over_days(pairs: match.Pairs, days: float) -> match.Pairs:
     """Return one day's pairs over several days."""
     return replace(
         pairs,
@@ -282,7 +298,7 @@ def _over(pairs: match.Pairs, days: float) -> match.Pairs:
     )
 
 
-def _horizon(at_us: int, days: float, zone: str) -> match.Horizon:
+def horizon_of(at_us: int, days: float, zone: str) -> match.Horizon:
     day = local_date(at_us, zone)
     midnight = (at_us + _offset_us(at_us, zone)) % DAY_US / DAY_US
     rest = 1.0 - midnight

@@ -164,7 +164,7 @@ class Rehearsal:
         self.plans.append(planned)
         serving = daily.with_plan(self.ready.serving, planned)
         if since % REBUILD_DAYS == 0:
-            daily.publish(self.engine, serving, planned, self.ready.model)
+            daily.publish(self.engine, serving, planned, self.ready.model, self.ready.scored)
         live = Live(self.engine, serving, self.ready.catalog, self.ready.model)
         live.pacer = Pacer.of(planned)
         self._live, self._planned_day = live, day
