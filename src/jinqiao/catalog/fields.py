@@ -46,9 +46,14 @@ class Place:
         return self.marks.get(path, (0, 0))
 
 
+_SAID = {"RMB": "CNY", "YUAN": "CNY"}
+"""What people say for a word of ISO 4217."""
+
+
 def near(word: str, known: tuple[str, ...]) -> str:
     """Return a fix: the known word meant, or the known words."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    said = _SAID.get(word.upper(), word)
+    close = get_close_matches(said, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
     return f"use one of {', '.join(known)}" if known else ""
