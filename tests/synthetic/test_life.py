@@ -26,6 +26,12 @@ def accept_all(life: Life, clicks: pa.Table) -> None:
     life.accept(clicks.append_column("click_id", ids))
 
 
+def sights(life: Life, day: int = 31) -> np.ndarray:
+    """Return what each person has lately seen of each product."""
+    keys = np.arange(life.market.size * len(life.market.goods))
+    return life._seen.strength(keys, np.full(len(keys), day, np.int32))
+
+
 @pytest.fixture(scope="module")
 def lived(world: World) -> tuple[Life, pa.Table, pa.Table]:
     """A life of 14 days whose every click got a unit, its clicks and all its reports."""
@@ -47,7 +53,7 @@ def test_answers_are_the_same_in_any_splitting(world: World) -> None:
     pieces = [parts.respond(shown.slice(a, b - a)) for a, b in pairwise(edges)]
     order = [("trace_id", "ascending"), ("position", "ascending")]
     assert pa.concat_tables(pieces).sort_by(order).equals(at_once.sort_by(order))
-    assert np.array_equal(whole._seen, parts._seen)
+    assert np.array_equal(sights(whole), sights(parts))
     begin, end = world.market.start_us, world.market.start_us + 60 * DAY_US
     assert world.truth.captured(whole, begin, end) == pytest.approx(
         world.truth.captured(parts, begin, end)
@@ -56,11 +62,12 @@ def test_answers_are_the_same_in_any_splitting(world: World) -> None:
 
 def test_a_fork_goes_its_own_way(world: World) -> None:
     """What a fork is shown does not reach the life it came from."""
-    before = world.life._seen.copy()
+    before = sights(world.life)
     first, second = world.life.fork(), world.life.fork()
     shown = random_shelf(world, 29)
     assert first.respond(shown).equals(second.respond(shown))
-    assert np.array_equal(world.life._seen, before)
+    assert np.array_equal(sights(world.life), before)
+    assert not np.array_equal(sights(first), before)
 
 
 def test_clicks_and_reports_pass_their_doors(lived: tuple[Life, pa.Table, pa.Table]) -> None:
@@ -177,7 +184,7 @@ def test_what_was_seen_often_is_clicked_less(world: World) -> None:
     person, product = np.zeros(1, np.int64), np.array([3])
     at = np.array([world.market.start_us])
     fresh = life.wear(person, product, at)[0]
-    life._seen[0, 3] = 10
+    life._seen.add(np.array([3]), np.zeros(1, np.int32), np.float32([10]), len(world.market.goods))
     worn = life.wear(person, product, at)[0]
     rested = life.wear(person, product, at + 30 * DAY_US)[0]
     assert fresh == 1.0
@@ -189,9 +196,9 @@ def test_who_has_one_wants_no_second(world: World) -> None:
     life = world.market.life()
     kind = world.market.goods.kind[3]
     person, product, at = np.zeros(1, np.int64), np.array([3]), np.array([world.market.start_us])
-    life._applied[0, kind] = at[0] - DAY_US
+    life._applied.keep(np.array([kind]), at - DAY_US, latest=True)
     flying = life.wear(person, product, at)[0]
-    life._active[0, kind] = at[0] - DAY_US
+    life._active.keep(np.array([kind]), at - DAY_US, latest=False)
     assert life.wear(person, product, at)[0] < flying < 1.0
 
 

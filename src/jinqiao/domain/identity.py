@@ -15,8 +15,10 @@ __all__ = [
 
 STRONG_KINDS = frozenset({"login", "phone", "id_card"})
 """Kinds that belong to one person: sharing one is evidence for a merge. id_card is a digest."""
-WEAK_KINDS = frozenset({"device", "email"})
-"""Kinds that several people may share: they never merge anyone by themselves."""
+WEAK_KINDS = frozenset({"device", "email", "address", "account", "institution"})
+"""Kinds that several people may share: they never merge anyone by themselves.
+
+account: where money is paid out to; institution: the number an institution knows a person by."""
 
 ANONYMOUS_PREFIX = "anonymous:"
 """A raw row's ``user_id`` with this prefix names a device nobody has signed in on."""

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from jinqiao.synthetic import fraud as frauds
 from jinqiao.synthetic.goods import Goods
 from jinqiao.synthetic.people import BONUS, JOB_LOSS, People
 
@@ -41,19 +42,21 @@ _APPLY = np.array([-1.10, -1.30, -0.90, -1.85, -1.85, -1.75, -1.70, -1.80, -1.80
 _APPROVE = np.array([0.0, 0.0, 0.0, 0.80, 0.70, 0.70, 0.0, 0.95, 0.95])
 _ACTIVE = np.array([0.70, 0.70, 0.70, 0.55, 0.55, 0.65, 0.80, 0.65, 0.65])
 _FIT, _PULL_FIT = 0.9, 0.60
+_RING, _SYNTHETIC, _BOT = frauds.RING, frauds.SYNTHETIC, frauds.BOT
+_LEAD, _COLLUSION = frauds.LEAD, frauds.COLLUSION
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """s visits: ``need`` (s, k), ``pull`` of the moment (s, k), ``facts`` (s, 4) as a lender weighs
-    them, ``body`` (s,) what an insurer looks at, ``thrift`` (s,), ``ring`` (s,), ``day`` (s,)."""
+    them, ``body`` (s,) what an insurer looks at, ``thrift`` (s,), ``fraud`` (s,), ``day`` (s,)."""
 
     need: NDArray[np.float64]
     pull: NDArray[np.float64]
     facts: NDArray[np.float64]
     body: NDArray[np.float64]
     thrift: NDArray[np.float64]
-    ring: NDArray[np.bool_]
+    fraud: NDArray[np.int8]
     day: NDArray[np.float64]
 
 
@@ -69,7 +72,7 @@ def state_of(people: People, day: NDArray[np.float64], pull: NDArray[np.float64]
     )
     body = 0.35 * np.maximum((people.age - 38.0) / 14.0, 0.0) + 0.25 * people.tastes[:, 2]
     return State(
-        people.needs(day), pull, facts, body, people.thrift, people.ring >= 0, day
+        people.needs(day), pull, facts, body, people.thrift, people.fraud, day
     )  # fmt: skip
 
 
@@ -82,7 +85,7 @@ def chances_of(
     """
     out = np.empty((len(row), 4))
     _chances(
-        row, product, state.need, state.pull, state.facts, state.body, state.thrift, state.ring,
+        row, product, state.need, state.pull, state.facts, state.body, state.thrift, state.fraud,
         state.day, goods.kind, goods.credit, goods.dearness, goods.hidden,
         _CLICK, _APPLY, _APPROVE, _ACTIVE, out,
     )  # fmt: skip
@@ -97,7 +100,7 @@ def fit_of(need: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _chances(  # type: ignore[no-untyped-def]
-    row, product, need, pull, facts, body, thrift, ring, day, kind, credit, dearness, hidden,
+    row, product, need, pull, facts, body, thrift, fraud, day, kind, credit, dearness, hidden,
     click, apply, approve, active, out,
 ):  # fmt: skip
     for i in range(row.size):
@@ -112,14 +115,39 @@ def _chances(  # type: ignore[no-untyped-def]
         if credit[p]:
             cut = h[6] + (h[9] if day[s] >= h[10] else 0.0)
             x = h[2] * facts[s, 0] + h[3] * facts[s, 1] + h[4] * facts[s, 2] + h[5] * facts[s, 3]
+            if fraud[s] == _COLLUSION:
+                x += 0.3
             chance = 1.0 / (1.0 + np.exp(-(x - cut) / h[7]))
+            if facts[s, 0] < h[12]:
+                chance = 0.0
             out[i, 2] = 0.4 * h[8] + (1.0 - h[8]) * chance
         else:
             x = approve[k] + h[11] - (body[s] if k == 5 else 0.0)
             out[i, 2] = 1.0 / (1.0 + np.exp(-x))
         x = active[k] + 0.30 * want + h[11] - 0.15 * dear
         out[i, 3] = 1.0 / (1.0 + np.exp(-x))
-        if ring[s]:
-            out[i, 0] = min(2.5 * out[i, 0], 0.6)
-            out[i, 1] = 0.85
-            out[i, 2] *= 0.25
+        if fraud[s] != 0:
+            _bend(out[i], fraud[s], credit[p])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _bend(chance, fraud, credit):  # type: ignore[no-untyped-def]
+    """Bend the four chances of one pair to what a kind of fraud does."""
+    if fraud == _RING:
+        chance[0] = min(2.5 * chance[0], 0.6)
+        chance[1] = 0.85
+        chance[2] *= 0.25
+    elif fraud in (_SYNTHETIC, _COLLUSION):
+        if credit:
+            chance[0] = min(2.0 * chance[0], 0.5)
+            chance[1] = 0.65
+            chance[3] = 0.95
+        else:
+            chance[0] *= 0.5
+    elif fraud == _BOT:
+        chance[0] = 0.3
+        chance[1] = 0.002
+    elif fraud == _LEAD:
+        chance[0] = min(2.0 * chance[0], 0.5)
+        chance[1] = 0.9
+        chance[2] *= 0.03

@@ -53,7 +53,7 @@ class Goods:
     hold_hours: NDArray[np.int64]
     launch_us: NDArray[np.int64]
     withdraw_us: NDArray[np.int64]
-    hidden: NDArray[np.float64]  # (p, 12) in the order of ``houses.Hidden`` up to ``ease``
+    hidden: NDArray[np.float64]  # (p, 13) in the order of ``houses.Hidden`` up to ``floor``
     decision_days: NDArray[np.float64]
     activation_days: NDArray[np.float64]
     silent: NDArray[np.bool_]
@@ -71,7 +71,18 @@ def make_goods(houses: Sequence[House]) -> Goods:
     cost = np.array([cost_minor(p) for p in products], dtype=np.float64)
     secret = np.array(
         [
-            [h.appeal, h.effort, *h.weights, h.cut, h.soft, h.noise, h.drift, h.drift_day, h.ease]
+            [
+                h.appeal,
+                h.effort,
+                *h.weights,
+                h.cut,
+                h.soft,
+                h.noise,
+                h.drift,
+                h.drift_day,
+                h.ease,
+                h.floor,
+            ]
             for h in hidden
         ]
     )

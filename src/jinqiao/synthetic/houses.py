@@ -59,7 +59,8 @@ class Hidden:
 
     ``weights`` on (score, income, −burden, liquidity); ``cut`` and ``soft`` of its approvals;
     ``drift`` is added to the cut-off from ``drift_day`` on; ``noise`` is the share of decisions
-    taken by hand; ``silent``: refusals are not reported.
+    taken by hand; ``floor``: a hard rule, below this score only a hand approves; ``silent``:
+    refusals are not reported.
     """
 
     appeal: float
@@ -71,6 +72,7 @@ class Hidden:
     drift: float
     drift_day: int
     ease: float
+    floor: float
     decision_days: float
     activation_days: float
     silent: bool
@@ -90,7 +92,7 @@ def make_houses(seed: int, spec: Spec, institutions: int, products: int) -> tupl
     rng = stream(seed, "houses", institutions, products)
     sold = _classes(rng, licences, products)
     made = (
-        _house(stream(seed, "house", j), spec, j, licence, sold[j])
+        _house(stream(seed, "house", j), _floor(seed, j), spec, (j, licence, sold[j]))
         for j, licence in enumerate(licences)
     )
     return tuple(sorted(made, key=lambda house: house.institution.institution_id))
@@ -133,23 +135,31 @@ def _classes(
     return sold
 
 
+def _floor(seed: int, number: int) -> float:
+    """Return an institution's hard rule on the bureau's score; three in five have one."""
+    rng = stream(seed, "hard rule", number)
+    return float(rng.uniform(-1.4, -0.9)) if rng.random() < 0.6 else -9.0
+
+
 def _house(
-    rng: np.random.Generator, spec: Spec, j: int, licence: LicenceKind, classes: list[ProductClass]
-) -> House:
+    rng: np.random.Generator, floor: float, spec: Spec,
+    what: tuple[int, LicenceKind, list[ProductClass]],
+) -> House:  # fmt: skip
+    j, licence, classes = what
     inst_id = InstitutionId(f"{licence.value.replace('_', '-')}-{j + 1:03d}")
     zh, en = house_name(j, licence)
-    policy = _policy(rng, licence)
+    policy = _policy(rng, licence, floor)
     drafts, hidden = [], []
     for k, kind in enumerate(classes):
         merchant = rng.random() < _MERCHANT_SHARE.get(kind, 0.0)
-        appeal = 0.30 * rng.standard_normal()
+        appeal = 0.20 * rng.standard_normal()
         draft = Draft(inst_id, k, kind, licence, merchant, (zh, en), _days(rng, spec))
         drafts.append(draft_product(rng, draft))
         hidden.append(_hide(rng, policy, kind, appeal))
-    floor = round(float(rng.uniform(0.2, 0.35)), 2) if rng.random() < 0.3 else None
+    approved = round(float(rng.uniform(0.2, 0.35)), 2) if rng.random() < 0.3 else None
     institution = Institution(
         institution_id=inst_id, name_zh=zh, name_en=en, licence=licence, jurisdiction="CN",
-        currency="CNY", zone="Asia/Shanghai", products=tuple(drafts), approval_rate_floor=floor,
+        currency="CNY", zone="Asia/Shanghai", products=tuple(drafts), approval_rate_floor=approved,
         branches=_branches(rng, inst_id, licence),
     )  # fmt: skip
     return House(institution, tuple(hidden))
@@ -175,18 +185,19 @@ class _Policy:
     noise: float
     drift: float
     drift_day: int
+    floor: float
     decision_days: float
     activation_days: float
     silent: bool
 
 
-def _policy(rng: np.random.Generator, licence: LicenceKind) -> _Policy:
+def _policy(rng: np.random.Generator, licence: LicenceKind, floor: float) -> _Policy:
     weights = rng.dirichlet([9.0, 3.5, 3.5, 2.5])
     spot = rng.random()
     drift = 0.45 if spot < 0.15 else -0.4 if spot < 0.25 else 0.0
     return _Policy(
-        weights, _CUT.get(licence, 0.0) + 0.22 * rng.standard_normal(), rng.uniform(0.28, 0.48),
-        rng.uniform(0.03, 0.09), drift, int(rng.integers(20, 48)), rng.uniform(1.0, 4.5),
+        weights, _CUT.get(licence, 0.0) + 0.16 * rng.standard_normal(), rng.uniform(0.40, 0.60),
+        rng.uniform(0.03, 0.09), drift, int(rng.integers(20, 48)), floor, rng.uniform(1.0, 4.5),
         rng.uniform(3.0, 9.0), bool(rng.random() < 0.5),
     )  # fmt: skip
 
@@ -197,14 +208,15 @@ def _hide(rng: np.random.Generator, policy: _Policy, kind: ProductClass, appeal:
     w = policy.weights
     return Hidden(
         appeal=appeal,
-        effort=0.3 * rng.standard_normal(),
+        effort=0.24 * rng.standard_normal(),
         weights=(float(w[0]), float(w[1]), float(w[2]), float(w[3])),
         cut=policy.cut + (-0.38 if kind is C.BNPL else 0.0) + 0.08 * rng.standard_normal(),
         soft=policy.soft,
         noise=policy.noise,
         drift=policy.drift if credit else 0.0,
         drift_day=policy.drift_day,
-        ease=0.35 * rng.standard_normal(),
+        ease=0.28 * rng.standard_normal(),
+        floor=policy.floor,
         decision_days=policy.decision_days * fast + 0.3,
         activation_days=policy.activation_days * (0.6 if fast < 1 else 1.0),
         silent=policy.silent,

@@ -12,10 +12,11 @@ from jinqiao.domain.tables import RAW_ATTRIBUTES
 from jinqiao.domain.time import DAY_US
 from jinqiao.engines.tables import arrow_schema
 from jinqiao.synthetic.draws import stream
+from jinqiao.synthetic.fraud import LEAD, SYNTHETIC
 from jinqiao.synthetic.moments import CHANNELS
 from jinqiao.synthetic.names import REGIONS
 from jinqiao.synthetic.people import OCCUPATIONS, People
-from jinqiao.synthetic.rows import digits, words
+from jinqiao.synthetic.rows import digits, joined, words
 from jinqiao.synthetic.spec import BLOCK, Spec
 
 __all__ = ["attribute_table", "consent_table", "identifier_table", "phone_numbers", "user_table"]
@@ -30,7 +31,8 @@ _GRANTS = {
     Purpose.CONTACT: 0.55,
     Purpose.ALLIANCE: 0.48,
 }
-_WITHDRAWN = 0.03
+_WITHDRAWN, _AGAIN, _LATER = 0.03, 0.35, 0.25
+_BACK_DAYS = (3, 21)
 
 
 def region_of(people: People) -> NDArray[np.int64]:
@@ -98,23 +100,36 @@ def _instants(at_us: NDArray[np.int64]) -> pa.Array:
 def identifier_table(people: People, seed: int, block: int) -> pa.Table:
     """Return (user_id, kind, value): a login and phone each, mail for most, one or two devices.
 
-    One device in eight is a neighbour's too (families), fraud rings share one device, and one
-    e-mail in fifty is noisy: another person's.
+    An address, an account that money is paid out to, and the numbers some institutions know the
+    person by. One device in eight is a neighbour's too (families), who live together more often
+    still; one e-mail in fifty is noisy: another person's. Those who act together share a device, an
+    address and an account; a made-up person's e-mail is another's; leads have no phone.
     """
-    luck = stream(seed, "identifiers", block).random((5, BLOCK))[:, : len(people)]
+    luck = stream(seed, "identifiers", block).random((10, BLOCK))[:, : len(people)]
     n, index = len(people), people.index
     neighbour = block * BLOCK + (index - block * BLOCK) // 2 * 2
     device = np.where(luck[0] < 0.125, neighbour, index)
-    device = np.where(people.ring >= 0, 90_000_000 + people.ring, device)
+    address = np.where(luck[5] < 0.35, neighbour, index)
+    account, mail = index, np.where(luck[2] < 0.02, neighbour, index)
+    together = people.group >= 0
+    device, address, account = (
+        np.where(together, 90_000_000 + people.group, own) for own in (device, address, account)
+    )
+    made = people.fraud == SYNTHETIC
+    mail = np.where(made, block * BLOCK + (index * 37 + 11) % BLOCK, mail)
     users = digits("u", index, 8)
     everyone = np.ones(n, bool)
     parts = [
         ("login", users, everyone),
-        ("phone", digits("p", phone_numbers(index), 11), luck[1] < 0.97),
+        ("phone", digits("p", phone_numbers(index), 11), (luck[1] < 0.97) & (people.fraud != LEAD)),
         ("id_card", digits("c", _scatter(index + 7), 12), luck[4] < 0.6),
-        ("email", digits("e", np.where(luck[2] < 0.02, neighbour, index), 8), luck[2] < 0.7),
+        ("email", digits("e", mail, 8), (luck[2] < 0.7) | made),
         ("device", digits("d1-", device, 8), everyone),
-        ("device", digits("d2-", index, 8), luck[3] < 0.45),
+        ("device", digits("d2-", index, 8), (luck[3] < 0.45) & ~together),
+        ("address", digits("h", address, 8), luck[6] < 0.8),
+        ("account", digits("b", account, 8), luck[7] < 0.85),
+        ("institution", _known_as(index, luck[8]), luck[8] < 0.5),
+        ("institution", _known_as(index, luck[9]), luck[9] < 0.2),
     ]
     tables = [
         pa.table(
@@ -123,6 +138,12 @@ def identifier_table(people: People, seed: int, block: int) -> pa.Table:
         for kind, value, keep in parts
     ]
     return pa.concat_tables(tables).combine_chunks()
+
+
+def _known_as(index: NDArray[np.int64], luck: NDArray[np.float64]) -> pa.Array:
+    """Return the number under which an institution, one of a hundred, knows each person."""
+    house = np.floor(luck * 1e4).astype(np.int64) % 100
+    return joined(digits("i", house, 3), digits("", _scatter(index * 3 + house), 11), "-")
 
 
 def phone_numbers(index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -136,22 +157,29 @@ def _scatter(index: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def consent_table(people: People, spec: Spec, seed: int, block: int, start_us: int) -> pa.Table:
-    """Return consent events in time order: grants when people joined, withdrawals during the run.
+    """Return consent events in time order: grants when people joined, changes during the run.
 
-    Purposes nobody asked a person for have no row; a refusal is the absence of a grant.
+    Three in a hundred withdraw, a third of them grant again within three weeks, and a quarter of
+    those who did not agree at first do later. Purposes nobody asked a person for have no row; a
+    refusal is the absence of a grant.
     """
     rng = stream(seed, "consents", block)
     joined, parts = _joined_us(people, start_us), []
     run = (spec.log_days + spec.plan_days) * DAY_US
     wary = rng.standard_normal(BLOCK)[: len(people)]
     for purpose, share in _GRANTS.items():
-        luck, second, when = rng.random((3, BLOCK))[:, : len(people)]
-        given = np.flatnonzero(luck < share - 0.02 * wary)
-        taken = np.flatnonzero((luck < share - 0.02 * wary) & (second < _WITHDRAWN))
+        luck, second, when, back = rng.random((4, BLOCK))[:, : len(people)]
+        agrees = luck < share - 0.02 * wary
+        moment = start_us + np.floor(when * run).astype(np.int64)
+        days = _BACK_DAYS[0] + back / _AGAIN * (_BACK_DAYS[1] - _BACK_DAYS[0])
+        again_at = moment + np.floor(days * DAY_US).astype(np.int64)
+        given, taken = np.flatnonzero(agrees), np.flatnonzero(agrees & (second < _WITHDRAWN))
+        again = taken[(back[taken] < _AGAIN) & (again_at[taken] < start_us + run)]
+        later = np.flatnonzero(~agrees & (second < _LATER))
         parts.append((given, purpose, "grant", joined[given] + 60_000_000))
-        parts.append(
-            (taken, purpose, "withdraw", start_us + np.floor(when[taken] * run).astype(np.int64))
-        )
+        parts.append((taken, purpose, "withdraw", moment[taken]))
+        parts.append((again, purpose, "grant", again_at[again]))
+        parts.append((later, purpose, "grant", moment[later]))
     tables = [_consents(people, *part) for part in parts]
     return (
         pa.concat_tables(tables)

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.domain.ledger import CATEGORIES
+from jinqiao.synthetic.circles import go_round, made_up, no_history
 from jinqiao.synthetic.draws import stream
+from jinqiao.synthetic.moments import before_sales
 from jinqiao.synthetic.people import (
     AFFLUENT,
     BONUS,
@@ -107,9 +109,13 @@ def ledger_lines(people: People, spec: Spec, seed: int, block: int, start_us: in
     maker.spending()
     maker.wealth()
     maker.mishaps()
+    maker.sales()
+    go_round(people, calendar, stream(seed, "circle", block), maker.rows)
+    made_up(people, calendar, maker.rows)
     opening = np.stack(
         (np.round(people.liquidity * people.income_minor / 100) * 100, np.full(len(people), 5_000))
     ).astype(np.int64)
+    opening[:, no_history(people)] = 0
     return finish(maker.rows, opening, calendar, stream(seed, "arrival", block))
 
 
@@ -275,3 +281,14 @@ class _Maker:
         stock = stock * np.exp(0.4 * self.rng.standard_normal(len(person)) - 0.08)
         self.rows.add(person, day, second, -np.round(stock / 100).astype(np.int64) * 100,
                       CODE["supplier_payment"], BANK, party=700 + person % 83)  # fmt: skip
+
+    def sales(self) -> None:
+        """Let shops stock up before festivals and surges: a purchase more, paid before a sale."""
+        p = self.people
+        shop = np.flatnonzero(p.type == MERCHANT)
+        for first, lead in before_sales(self.spec):
+            day = first - 1 - np.floor(self.rng.random(len(shop)) * lead).astype(np.int64)
+            money = p.income_minor[shop] * self.rng.uniform(0.2, 0.6, len(shop))
+            second = 32_400 + shop % 3_600
+            self.rows.add(shop, day, second, -np.round(money / 100).astype(np.int64) * 100,
+                          CODE["supplier_payment"], BANK, party=700 + shop % 83)  # fmt: skip

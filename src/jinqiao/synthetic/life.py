@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jinqiao.domain.stage import Stage
 from jinqiao.domain.tables import CLICKS, REPORTS
 from jinqiao.domain.time import DAY_US
 from jinqiao.domain.worth import BETA, REFUSAL_HARM_MINOR
@@ -35,19 +36,23 @@ from jinqiao.synthetic.fate import (
     reports_of,
 )
 from jinqiao.synthetic.moments import class_pull
+from jinqiao.synthetic.recall import Marks, Sights
 from jinqiao.synthetic.rows import digits, joined, words
 
 if TYPE_CHECKING:
     from jinqiao.synthetic.market import Market
 
-__all__ = ["Life", "Tally"]
+__all__ = ["WAIT_DAYS", "Life", "Tally"]
+
+WAIT_DAYS = 7
+"""A click that has no unit by then is forgotten."""
+_MANY = 4_096
 
 _STAGE_NAMES = tuple(stage.value for stage in STAGES)
 _POLARITY_NAMES = tuple(polarity.value for polarity in POLARITIES)
 _schema = cache(arrow_schema)
 _NEVER = np.iinfo(np.int64).max // 4
 _TIRES = 0.06
-_HALF_LIFE_DAYS = 5.0
 _SATED, _IN_FLIGHT, _FLIGHT_DAYS = 0.30, 0.55, 10
 
 
@@ -61,6 +66,19 @@ class Tally:
     position: list[NDArray[np.int64]] = field(default_factory=list)
     value: list[NDArray[np.float64]] = field(default_factory=list)
     chances: list[NDArray[np.float64]] = field(default_factory=list)
+    lost: list[tuple[int, float]] = field(default_factory=list)  # unanswered: shown at, value
+    fates: list[NDArray[np.int64]] = field(default_factory=list)  # (c, 3) a call of accept
+
+    def add(
+        self, at_us: NDArray[np.int64], person: NDArray[np.int64], product: NDArray[np.int64],
+        position: NDArray[np.int64], value: NDArray[np.float64], chances: NDArray[np.float64],
+    ) -> None:  # fmt: skip
+        """Add what one round showed."""
+        for name, part in zip(
+            ("at_us", "person", "product", "position", "value", "chances"),
+            (at_us, person, product, position, value, chances), strict=True,
+        ):  # fmt: skip
+            getattr(self, name).append(part)
 
     def copy(self) -> Tally:
         return Tally(*[list(getattr(self, name)) for name in self.__slots__])
@@ -80,31 +98,34 @@ class _Drawn:
 
 
 class Life:
-    """A mutable history. ``now_us`` is the latest instant it has seen."""
+    """A mutable history. Without ``tally`` nothing is kept for an evaluation, and memory follows
+    what was lately shown and what is still to be reported."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, *, tally: bool = True) -> None:
         self.market = market
-        people, goods = market.everyone, market.goods
-        self._seen = np.zeros((len(people), len(goods)), np.float32)
-        self._seen_day = np.zeros(len(people), np.int32)
-        self._active = np.full((len(people), 9), _NEVER, np.int64)
-        self._applied = np.full((len(people), 9), -_NEVER, np.int64)
+        self._seen = Sights()
+        self._active, self._applied = Marks(_NEVER), Marks(-_NEVER)
         self._drawn: dict[tuple[str, int], _Drawn] = {}
-        self._click_ids: list[str] = []
+        self._drawn_until_us = -_NEVER
+        self._click_ids: dict[int, str] = {}
+        self._clicks = 0
         self._pending: list[Reports] = []
-        self._tally = Tally()
+        self._tally = Tally() if tally else None
 
     def fork(self) -> Life:
         """Return a copy that goes its own way from here."""
         other = Life.__new__(Life)
         other.market = self.market
-        for name in ("_seen", "_seen_day", "_active", "_applied"):
+        for name in ("_seen", "_active", "_applied", "_drawn", "_click_ids", "_pending"):
             setattr(other, name, getattr(self, name).copy())
-        other._drawn = dict(self._drawn)
-        other._click_ids = list(self._click_ids)
-        other._pending = list(self._pending)
-        other._tally = self._tally.copy()
+        other._drawn_until_us, other._clicks = self._drawn_until_us, self._clicks
+        other._tally = None if self._tally is None else self._tally.copy()
         return other
+
+    @property
+    def bytes(self) -> int:
+        """What is remembered of people: it follows what was lately shown, not their number."""
+        return self._seen.bytes + self._active.bytes + self._applied.bytes
 
     # -- shown → clicked ---
 
@@ -124,6 +145,7 @@ class Life:
         if shown.num_rows == 0:
             return _schema(CLICKS).empty_table()
         m = _Shown(self.market, shown)
+        self._forget_clicks(int(m.at_us.max()))
         clicked = np.zeros(shown.num_rows, bool)
         for rows in m.rounds():
             clicked[rows] = self._round(m, rows)
@@ -137,21 +159,16 @@ class Life:
         wear = self.wear(person, product, m.at_us[rows])
         chances[:, 0] *= wear * POSITION[m.position[rows] - 1] * m.beside[rows]
         kind = goods.kind[product]
-        worth = market.worth(person, product, need[np.arange(len(rows)), kind])
+        fraud = m.state.fraud[m.session[rows]]
+        worth = market.worth(person, product, need[np.arange(len(rows)), kind], fraud)
         value = pair_value(
             chances, worth, goods.payout_minor[product], goods.paid_stage[product],
             REFUSAL_HARM_MINOR, BETA,
         )  # fmt: skip
-        np.add.at(
-            self._seen, (person, product), EXAMINATION[m.position[rows] - 1].astype(np.float32)
-        )
-        tally = self._tally
-        tally.at_us.append(m.at_us[rows])
-        tally.person.append(person)
-        tally.product.append(product)
-        tally.position.append(m.position[rows])
-        tally.value.append(value)
-        tally.chances.append(chances)
+        more = EXAMINATION[m.position[rows] - 1].astype(np.float32)
+        self._seen.add(*self._sight(person, product, m.at_us[rows]), more, len(goods))
+        if self._tally is not None:
+            self._tally.add(m.at_us[rows], person, product, m.position[rows], value, chances)
         luck = uniform(market.seed, "click", m.visit[rows], product)
         hit = luck < chances[:, 0]
         for i in np.flatnonzero(hit):
@@ -164,28 +181,35 @@ class Life:
             )  # fmt: skip
         return hit
 
+    def _forget_clicks(self, now_us: int) -> None:
+        """Let go of clicks that found no unit: nobody will accept them any more."""
+        if now_us < self._drawn_until_us + DAY_US:
+            return
+        self._drawn_until_us = now_us
+        old = now_us - WAIT_DAYS * DAY_US
+        gone = [key for key, drawn in self._drawn.items() if drawn.shown_us < old]
+        for key in gone:
+            drawn = self._drawn.pop(key)
+            if self._tally is not None:
+                self._tally.lost.append((drawn.shown_us, drawn.value))
+
+    def _sight(
+        self, person: NDArray[np.int64], product: NDArray[np.int64], at_us: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the key and the day under which what people see of products is remembered."""
+        day = ((at_us - self.market.start_us) // DAY_US).astype(np.int32)
+        return person * len(self.market.goods) + product, day
+
     def wear(
         self, person: NDArray[np.int64], product: NDArray[np.int64], at_us: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Return what fatigue and saturation leave of a chance of a click, (m,) in (0, 1]."""
-        self._fade(person, at_us)
-        tired = 1.0 / (1.0 + _TIRES * self._seen[person, product].astype(np.float64))
-        kind = self.market.goods.kind[product]
-        sated = np.where(at_us >= self._active[person, kind], _SATED, 1.0)
-        since = at_us - self._applied[person, kind]
+        tired = 1.0 / (1.0 + _TIRES * self._seen.strength(*self._sight(person, product, at_us)))
+        held = person * 9 + self.market.goods.kind[product]
+        sated = np.where(at_us >= self._active.of(held), _SATED, 1.0)
+        since = at_us - self._applied.of(held)
         flying = (since >= 0) & (since < _FLIGHT_DAYS * DAY_US) & (sated == 1.0)
         return tired * np.where(flying, _IN_FLIGHT, sated)
-
-    def _fade(self, person: NDArray[np.int64], at_us: NDArray[np.int64]) -> None:
-        """Let what people have seen fade to today, person by person."""
-        who, first = np.unique(person, return_index=True)
-        today = ((at_us[first] - self.market.start_us) // DAY_US).astype(np.int32)
-        gone = np.maximum(today - self._seen_day[who], 0)
-        stale = gone > 0
-        if stale.any():
-            rows = who[stale]
-            self._seen[rows] *= (0.5 ** (gone[stale] / _HALF_LIFE_DAYS)).astype(np.float32)[:, None]
-            self._seen_day[rows] = today[stale]
 
     # -- clicked → applied, decided, reported ---
 
@@ -193,7 +217,7 @@ class Life:
         """Let the clicks that got a unit go on; their reports come in due time.
 
         ``clicks``: click_id, trace_id, position, product_id, user_id, clicked_at. A click that was
-        accepted before is passed over. Raises NotFound for one that was never made.
+        accepted before, that was never made, or that waited for ``WAIT_DAYS`` is passed over.
         """
         found, ids = [], []
         traces, positions = clicks["trace_id"].to_pylist(), clicks["position"].to_pylist()
@@ -206,26 +230,23 @@ class Life:
                 ids.append(click_id)
         if not found:
             return
-        first = len(self._click_ids)
-        self._click_ids += ids
+        first = self._clicks
+        self._clicks += len(ids)
+        self._click_ids |= dict(zip(range(first, self._clicks), ids, strict=True))
         accepted = _accepted(found, first, self.market)
         goods, spec = self.market.goods, self.market.spec
         fates = fates_of(accepted, goods, self.market.seed)
         person = np.array([d.person for d in found])
-        kind = goods.kind[accepted.product]
-        did = fates.applied < _NEVER
-        np.maximum.at(self._applied, (person[did], kind[did]), accepted.at_us[did])
-        np.minimum.at(self._active, (person, kind), fates.active)
-        self._pending.append(
-            reports_of(
-                accepted,
-                fates,
-                goods,
-                self.market.seed,
-                spec.faulty_report_share,
-                spec.silent_share,
-            )
+        held = person * 9 + goods.kind[accepted.product]
+        did, takes = fates.applied < _NEVER, fates.active < _NEVER
+        self._applied.keep(held[did], accepted.at_us[did], latest=True)
+        self._active.keep(held[takes], fates.active[takes], latest=False)
+        reports = reports_of(
+            accepted, fates, goods, self.market.seed, spec.faulty_report_share, spec.silent_share
         )
+        self._pending.append(reports)
+        if self._tally is not None:
+            self._tally.fates.append(_first_told(reports, first, len(ids)))
 
     def reports(self, until_us: int) -> pa.Table:
         """Return REPORTS that arrived by an instant and were not handed out yet, as they came."""
@@ -235,6 +256,10 @@ class Life:
         here = every.received <= until_us
         left = every.take(~here)
         self._pending = [left] if len(left) else []
+        if len(self._click_ids) > _MANY + 2 * len(left):
+            told = self._click_ids
+            wanted = (np.unique(part.click).tolist() for part in (left, every.take(here)))
+            self._click_ids = {i: told[i] for some in wanted for i in some}
         come = every.take(here)
         step = come.stage * 100 + come.sequence * 10 + come.turn
         return self._table(come.take(np.lexsort((step, come.key, come.received))))
@@ -262,6 +287,19 @@ class Life:
         return pa.table(values, schema=_schema(REPORTS))
 
 
+def _first_told(reports: Reports, first: int, clicks: int) -> NDArray[np.int64]:
+    """Return when each click's application, approval and activation is first heard of, (c, 3)."""
+    out = np.full((clicks, 3), _NEVER)
+    for column, stage in enumerate((Stage.APPLICATION, Stage.APPROVAL, Stage.ACTIVATION)):
+        rows = (reports.stage == STAGES.index(stage)) & (reports.polarity == 0)
+        np.minimum.at(out[:, column], reports.click[rows] - first, reports.received[rows])
+    return out
+
+
+def _day(market: Market, at_us: list[int]) -> NDArray[np.float64]:
+    return ((np.array(at_us) - market.start_us) // DAY_US).astype(np.float64)
+
+
 def _accepted(found: list[_Drawn], first: int, market: Market) -> Accepted:
     person = np.array([d.person for d in found])
     return Accepted(
@@ -270,7 +308,7 @@ def _accepted(found: list[_Drawn], first: int, market: Market) -> Accepted:
         np.array([d.product for d in found]),
         np.array([d.at_us for d in found]),
         np.array([d.chances for d in found]),
-        market.everyone.risk[person],
+        market.people_of(person).risk_on(_day(market, [d.at_us for d in found])),
     )
 
 
@@ -292,7 +330,7 @@ class _Shown:
         visits = market.find_visits(keys)
         self.person = visits.person[self.session]
         self.at_us = shown["occurred_at"].cast(pa.int64()).to_numpy()
-        people = market.everyone.take(visits.person)
+        people = market.people_of(visits.person)
         day = ((visits.at_us - market.start_us) // DAY_US).astype(np.float64)
         pull = class_pull(visits, people.payday, people.city_tier, market.spec, market.start_us)
         self.state = state_of(people, day, pull)

@@ -28,6 +28,7 @@ from jinqiao.synthetic import identity
 from jinqiao.synthetic.chances import fit_of
 from jinqiao.synthetic.eligible import cheapest_of, eligible
 from jinqiao.synthetic.files import as_file
+from jinqiao.synthetic.fraud import HONEST
 from jinqiao.synthetic.goods import Goods, make_goods
 from jinqiao.synthetic.houses import House, make_houses
 from jinqiao.synthetic.ledger import debts_of, ledger_lines
@@ -37,7 +38,7 @@ from jinqiao.synthetic.moments import Visits
 from jinqiao.synthetic.partner import partner_table
 from jinqiao.synthetic.people import People, join, make_people
 from jinqiao.synthetic.rows import Lines, line_table
-from jinqiao.synthetic.shops import settlement_table
+from jinqiao.synthetic.shops import order_table, settlement_table
 from jinqiao.synthetic.spec import BLOCK, Spec, find_spec
 from jinqiao.synthetic.visits import behaviour_table, browse, session_table, user_ids, visits_of_day
 
@@ -215,6 +216,13 @@ class Market:
         last = user_ids(self.people(block).index[-1:])[0]
         return table.filter(pc.less_equal(table["user_id"], last))
 
+    def orders(self, block: int) -> pa.Table:
+        """Return who bought what the settlements of a block's shops pay for: see ``shops``."""
+        people = self._whole(block)
+        table = order_table(people, self._lines(block), self.seed)
+        last = user_ids(self.people(block).index[-1:])[0]
+        return table.filter(pc.less_equal(table["user_id"], last))
+
     def partner(self, block: int) -> pa.Table:
         """Return a second party's facts about part of a block's people, and about strangers."""
         return partner_table(self.people(block), self.seed, block)
@@ -305,9 +313,13 @@ class Market:
 
     # -- lives ---
 
-    def life(self) -> Life:
-        """Return a fresh history of everyone from day 0."""
-        return Life(self)
+    def life(self, *, tally: bool = True) -> Life:
+        """Return a fresh history of everyone from day 0.
+
+        ``tally``: keep what the evaluation needs, 88 bytes a shown row; without it a life is
+        bounded by what was lately shown, and ``flow.evaluate`` refuses it.
+        """
+        return Life(self, tally=tally)
 
     @cached_property
     def _eligible(self) -> NDArray[np.bool_]:
@@ -318,21 +330,42 @@ class Market:
         return cheapest_of(self._eligible, self.goods)
 
     def worth(
-        self, person: NDArray[np.int64], product: NDArray[np.int64], need: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return w of pairs, (m,): class benefit × true fit − cost above the cheapest open one."""
+        self, person: NDArray[np.int64], product: NDArray[np.int64], need: NDArray[np.float64],
+        fraud: NDArray[np.int8] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return w of pairs, (m,): class benefit × true fit − cost above the cheapest open one.
+
+        Nothing is worth anything to those who mean harm, where ``fraud`` (m,) is told.
+        """
         goods = self.goods
-        least = self._cheapest[person, goods.kind[product]]
-        return estimate_worth(
+        least = self._least_cost(person, goods.kind[product])
+        worth = estimate_worth(
             goods.benefit_minor[product], fit_of(need), goods.cost_minor[product], least
         )
+        return worth if fraud is None else np.where(fraud == HONEST, worth, 0.0)
+
+    def _least_cost(
+        self, person: NDArray[np.int64], kind: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return the least cost open to people in a class, (m,)."""
+        if self.size <= _IN_MEMORY:
+            return self._cheapest[person, kind]
+        who, row = np.unique(person, return_inverse=True)
+        mask = eligible(self.people_of(who), self.products, self.goods)
+        return cheapest_of(mask, self.goods)[row, kind]
+
+    def _most(self, name: str) -> int:
+        """Return how many of a kind are kept: whole days the fewer the more people there are."""
+        if name not in ("visits", "index"):
+            return _KEEP[name]
+        return min(_KEEP[name], max(2, _KEEP[name] * _IN_MEMORY // self.size))
 
     def _keep(self, name: str, key: int, make: Callable[[], T]) -> T:
         """Return what is kept under a key, made once; the oldest of many is let go."""
         spot = (name, key)
         if spot not in self._kept:
             self._kept[spot] = make()
-            while sum(kept[0] == name for kept in self._kept) > _KEEP[name]:
+            while sum(kept[0] == name for kept in self._kept) > self._most(name):
                 self._kept.pop(next(kept for kept in self._kept if kept[0] == name))
         self._kept.move_to_end(spot)
         found: T = self._kept[spot]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jinqiao.domain.time import DAY_US
 from jinqiao.synthetic.spec import ZONE_US, Spec
 
-__all__ = ["CHANNELS", "SCENES", "Visits", "class_pull", "local_hour", "month_day"]
+__all__ = ["CHANNELS", "SCENES", "Visits", "before_sales", "class_pull", "local_hour", "month_day"]
 
 CHANNELS = ("app", "web", "mini_program", "partner")
 SCENES = ("home", "ledger", "checkout", "branch", "embed")
@@ -89,10 +89,18 @@ def class_pull(
 
 
 def _calendar(out: NDArray[np.float64], day: NDArray[np.int64], spec: Spec) -> None:
+    for first, lead in before_sales(spec):
+        _add(out, (day >= first - lead) & (day < first), {SUPPLY: 0.5})
     for first, last in spec.festivals:
         _add(out, (day >= first) & (day <= last), {CARD: 0.3, BNPL: 0.35, INSURANCE: 0.25})
     for surge_day, _ in spec.surge:
         _add(out, day == surge_day, {BNPL: 1.0, CARD: 0.5, PAYMENT: 0.5, SUPPLY: 0.4, FUND: -0.4})
+
+
+def before_sales(spec: Spec) -> tuple[tuple[int, int], ...]:
+    """Return when shops stock up: the first day of a festival or surge, and how long before it."""
+    festivals = tuple((first, 14) for first, _ in spec.festivals)
+    return festivals + tuple((day, 24) for day, _ in spec.surge[:1])
 
 
 def _add(out: NDArray[np.float64], rows: NDArray[np.bool_], shifts: dict[int, float]) -> None:

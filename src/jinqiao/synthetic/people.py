@@ -2,7 +2,7 @@
 
 Letters: n people of a block, k product classes in the order of ``ProductClass``, z standardised.
 Fields ending in ``_seen`` show in attributes or in the ledger; ``risk``, ``score`` and ``private``
-are hidden for good.
+are hidden for good, as is who means harm.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from jinqiao.domain.stage import ProductClass
 from jinqiao.synthetic.draws import stream
+from jinqiao.synthetic.fraud import SYNTHETIC, assign_fraud, bad_debt, bust_days
 from jinqiao.synthetic.needs import needs_seen, shock_shift
 from jinqiao.synthetic.spec import BLOCK, Spec
 
@@ -71,7 +72,9 @@ class People:
     score: NDArray[np.float64]
     shock: NDArray[np.int8]
     shock_day: NDArray[np.int32]
-    ring: NDArray[np.int32]  # fraud ring, -1 for none
+    fraud: NDArray[np.int8]  # a kind of ``fraud.FRAUDS``, 0 for honest
+    group: NDArray[np.int32]  # whom they act with, −1 for nobody
+    bust_day: NDArray[np.int32]  # made-up people: the day they are gone
     seen: NDArray[np.float64]  # (n, k) the knowable part of needs
     private: NDArray[np.float64]  # (n, k)
 
@@ -87,6 +90,12 @@ class People:
         since = np.where(self.shock > NOBODY, day - self.shock_day, -1.0)
         return self.seen + self.private + shock_shift(self.shock, since)
 
+    def risk_on(self, day: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the risk of a bad debt, (n,), each row on its own day; a shock moves it too."""
+        after = (self.shock > NOBODY) & (day >= self.shock_day)
+        moved = np.where(after, np.where(self.shock == JOB_LOSS, 0.8, -0.3), 0.0)
+        return self.risk + moved + bad_debt(self.fraud)
+
     def take(self, rows: NDArray[np.int64] | slice) -> People:
         return People(*[getattr(self, f.name)[rows] for f in fields(self)])
 
@@ -101,18 +110,21 @@ def make_people(seed: int, spec: Spec, block: int, count: int = BLOCK) -> People
     rng = stream(seed, "people", block)
     n = BLOCK
     kind = rng.choice(7, n, p=_SHARE).astype(np.int8)
+    fraud, group = assign_fraud(stream(seed, "fraud", block), spec, block, kind == MERCHANT)
+    kind[fraud == SYNTHETIC] = YOUNG
     base = _base(rng, kind, spec, n)
     money = _money(rng, kind, base)
+    _make_up(stream(seed, "made up", block), fraud, base, money)
     shock = rng.choice(3, n, p=[0.93, 0.035, 0.035]).astype(np.int8)
-    shock[(kind == RETIRED) | (kind == STUDENT)] = NOBODY
+    shock[(kind == RETIRED) | (kind == STUDENT) | (fraud == SYNTHETIC)] = NOBODY
     shock_day = rng.integers(-150, spec.log_days + spec.plan_days + 30, n).astype(np.int32)
     z = _standard_facts(base, money)
     seen = np.sqrt(spec.knowable) * needs_seen(kind, z)
     private = np.sqrt(1.0 - spec.knowable) * rng.standard_normal((n, len(CLASSES)))
     people = People(
         index=np.arange(n, dtype=np.int64) + block * BLOCK, type=kind, **base, **money,
-        shock=shock, shock_day=shock_day, ring=_rings(rng, spec, block, n),
-        seen=seen, private=private,
+        shock=shock, shock_day=shock_day, fraud=fraud, group=group,
+        bust_day=bust_days(stream(seed, "bust", block), spec, fraud), seen=seen, private=private,
     )  # fmt: skip
     return people.take(slice(0, count))
 
@@ -196,13 +208,18 @@ def _standard_facts(base: dict[str, Any], money: dict[str, Any]) -> NDArray[np.f
     return np.column_stack([*columns, np.asarray(base["tastes"])])
 
 
-def _rings(rng: np.random.Generator, spec: Spec, block: int, n: int) -> NDArray[np.int32]:
-    """Return the fraud ring of each person: groups of 4 to 8 within a block, −1 for none."""
-    ring = np.full(n, -1, np.int32)
-    members = rng.permutation(n)[: int(n * spec.ring_share)]
-    start, number = 0, 0
-    while start < len(members):
-        size = int(rng.integers(4, 9))
-        ring[members[start : start + size]] = block * 100 + number
-        start, number = start + size, number + 1
-    return ring
+def _make_up(
+    rng: np.random.Generator, fraud: NDArray[np.int8], base: dict[str, Any], money: dict[str, Any]
+) -> None:
+    """Make people up: lately joined, in steady work, in order with everyone; nothing of it true."""
+    rows = np.flatnonzero(fraud == SYNTHETIC)
+    n = len(rows)
+    base["tenure_days"][rows] = rng.integers(35, 96, n)
+    base["occupation"][rows] = 0
+    money["income_minor"][rows] = rng.integers(900, 1_400, n) * 1_000
+    money["volatility"][rows], money["burden"][rows] = 0.03, 0.05
+    money["owner"][rows], money["renter"][rows] = False, True
+    money["liquidity"][rows] = rng.uniform(1.0, 2.5, n)
+    money["risk_seen"][rows] = -0.3 + 0.1 * rng.standard_normal(n)
+    money["risk"][rows] = 0.86 * money["risk_seen"][rows]
+    money["score"][rows] = 0.35 + 0.25 * rng.standard_normal(n)

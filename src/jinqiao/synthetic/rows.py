@@ -22,6 +22,7 @@ from jinqiao.synthetic.spec import Spec
 
 __all__ = [
     "BANK",
+    "KNOWN_PARTY",
     "WALLET",
     "Calendar",
     "Lines",
@@ -39,6 +40,9 @@ _OWN = _NAMES.index("own_transfer")
 _FEE = _NAMES.index("fee")
 BANK, WALLET = 0, 1
 _OVERDRAFT_FEE_MINOR = 1_500
+_DRAWN_MINOR = 200_000
+KNOWN_PARTY = 2_000
+"""From here a party is a person of the block: this plus their row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +156,18 @@ def finish(
 
 
 def _feed_wallets(rows: Rows, calendar: Calendar) -> None:
-    """Move from bank to wallet, early each month, what the wallet spends in it."""
-    person, day, _, amount, _, account, _ = rows.columns()
+    """Move from bank to wallet what the wallet spends: early each month, larger sums one by one.
+
+    A payment of ``_DRAWN_MINOR`` or more is drawn on the card as it is made: the card's bill shows
+    a row of the same instant and amount.
+    """
+    person, day, second, amount, _, account, _ = rows.columns()
     month = np.searchsorted(calendar.month_first, day, side="right") - 1
-    spent = (account == WALLET) & (amount < 0)
+    drawn = (account == WALLET) & (amount <= -_DRAWN_MINOR)
+    for account_code, sign in ((BANK, 1), (WALLET, -1)):
+        money = sign * amount[drawn]
+        rows.add(person[drawn], day[drawn], second[drawn], money, _OWN, account_code, 998)
+    spent = (account == WALLET) & (amount < 0) & ~drawn
     key = person[spent] * calendar.months + month[spent]
     size = (int(person.max(initial=0)) + 1) * calendar.months
     total = np.bincount(key, weights=-amount[spent], minlength=size).astype(np.int64)
@@ -232,10 +244,20 @@ def line_table(people: People, lines: Lines, rows: NDArray[np.int64]) -> pa.Tabl
         "balance_minor": pa.array(lines.balance[rows]),
         "category": words(category, _NAMES),
         "instrument": words(way, ("bank", "card", "wallet")),
-        "counterparty_key": digits("k", np.maximum(party, 0).astype(np.int64), 4, party < 0),
+        "counterparty_key": _party_keys(party.astype(np.int64), people),
         "memo": words(category, _MEMOS, ~lines.told[rows]),
     }
     return pa.table(values, schema=arrow_schema(RAW_TRANSACTIONS))
+
+
+def _party_keys(party: NDArray[np.int64], people: People) -> pa.Array:
+    """Return who stands on the other side: a trader's key, or that of a person of the block."""
+    other = digits("k", np.clip(party, 0, KNOWN_PARTY - 1), 4, party < 0)
+    known = party >= KNOWN_PARTY
+    if not known.any():
+        return other
+    row = np.where(known, party - KNOWN_PARTY, 0)
+    return pc.if_else(pa.array(known), digits("k", people.index[row], 8), other)
 
 
 def digits(

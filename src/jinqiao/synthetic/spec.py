@@ -41,7 +41,11 @@ class Spec:
     demand_to_capacity: float = 1.75
     silent_share: float = 0.5
     faulty_report_share: float = 0.01
-    ring_share: float = 0.008
+    ring_share: float = 0.005
+    synthetic_share: float = 0.003
+    bot_share: float = 0.001
+    lead_share: float = 0.003
+    collusion_share: float = 0.005
     festivals: tuple[tuple[int, int], ...] = ()
     surge: tuple[tuple[int, float], ...] = ()
 

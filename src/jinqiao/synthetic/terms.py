@@ -35,14 +35,14 @@ SAVING = frozenset({C.DEPOSIT, C.FUND})
 _RATE = {
     (C.LOAN, LicenceKind.BANK): (420, 980),
     (C.LOAN, LicenceKind.CONSUMER_FINANCE): (880, 1_650),
-    (C.LOAN, LicenceKind.MICRO_LENDER): (1_250, 1_900),
+    (C.LOAN, LicenceKind.MICRO_LENDER): (980, 1_550),
     (C.BNPL, LicenceKind.CONSUMER_FINANCE): (700, 1_500),
     (C.BNPL, LicenceKind.MICRO_LENDER): (1_000, 1_800),
     (C.BNPL, LicenceKind.PAYMENT): (500, 1_300),
     (C.SUPPLY_CHAIN, LicenceKind.BANK): (420, 820),
-    (C.SUPPLY_CHAIN, LicenceKind.MICRO_LENDER): (850, 1_500),
+    (C.SUPPLY_CHAIN, LicenceKind.MICRO_LENDER): (600, 1_000),
 }
-_OTHER_RATE = {C.CREDIT_CARD: (1_050, 1_825), C.DEPOSIT: (110, 210), C.FUND: (150, 420)}
+_OTHER_RATE = {C.CREDIT_CARD: (1_100, 1_600), C.DEPOSIT: (110, 210), C.FUND: (150, 420)}
 _EXAMPLE = {  # amount, term of the example, smallest, largest amount
     C.CREDIT_CARD: (300_000, 365, 100_000, 5_000_000),
     C.LOAN: (300_000, 365, 100_000, 20_000_000),
@@ -166,7 +166,7 @@ def _fees(rng: np.random.Generator, draft: Draft, amount: int) -> tuple[Fee, ...
         fees.append(Fee("担保服务费", "guarantee fee", Charged.UPFRONT, "guarantor", None, rate))
     if kind in (C.LOAN, C.BNPL, C.CREDIT_CARD):
         fees.append(Fee("逾期违约金", "late fee", Charged.PER_EVENT, "institution", None, 500))
-    if kind is C.CREDIT_CARD and rng.random() < 0.6:
+    if kind is C.CREDIT_CARD and rng.random() < 0.4:
         yearly = int(rng.choice([3_000, 6_000, 10_000]))
         fees.append(Fee("年费", "annual fee", Charged.YEARLY, "institution", yearly))
     if kind is C.FUND:
@@ -184,14 +184,14 @@ def _fees(rng: np.random.Generator, draft: Draft, amount: int) -> tuple[Fee, ...
         fees.append(Fee("保费", "premium", Charged.YEARLY, "institution", amount))
     if kind is C.SUPPLY_CHAIN and rng.random() < 0.5:
         fees.append(Fee("平台服务费", "platform fee", Charged.UPFRONT, "operator", None, 20))
-    if kind in (C.E_ACCOUNT, C.PAYMENT) and rng.random() < 0.4:
+    if kind in (C.E_ACCOUNT, C.PAYMENT) and rng.random() < 0.2:
         fees.append(
             Fee(
                 "账户管理费",
                 "account fee",
                 Charged.MONTHLY,
                 "institution",
-                int(rng.integers(1, 6)) * 100,
+                int(rng.integers(1, 4)) * 50,
             )
         )
     return tuple(fees)
@@ -256,7 +256,7 @@ def _payout(rng: np.random.Generator, draft: Draft) -> Payout:
         return _share(rng, Stage.ACTIVATION, 1_200, 3_000, 15)
     if kind is C.BNPL:
         return _fixed(rng, PayoutBasis.CPA, Stage.ACTIVATION, 1_500, 4_000, 0)
-    return _fixed(rng, PayoutBasis.CPA, Stage.ACTIVATION, 500, 1_800, 0)
+    return _fixed(rng, PayoutBasis.CPA, Stage.ACTIVATION, 900, 2_400, 0)
 
 
 def _fixed(

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from jinqiao.domain.time import DAY_US
 from jinqiao.domain.worth import BETA, REFUSAL_HARM_MINOR
 from jinqiao.engines.worth import expected_payout, pair_value
+from jinqiao.errors import InputError
 from jinqiao.synthetic.chances import BESIDE, POSITION, State, chances_of, state_of
 from jinqiao.synthetic.draws import stream
+from jinqiao.synthetic.fraud import FRAUDS, HONEST
 from jinqiao.synthetic.life import Life
 from jinqiao.synthetic.market import Market
 from jinqiao.synthetic.moments import Visits, class_pull
@@ -99,15 +101,16 @@ class Truth:
         if life is not None:
             chances[:, 0] *= life.wear(visits.person[row], product, visits.at_us[row])
         need = state.need[row, self.market.goods.kind[product]]
-        return self._valued(visits.person, row, product, (chances, need))
+        return self._valued(visits.person, row, product, (chances, need), state.fraud[row])
 
     def _valued(
         self, person: NDArray[np.int64], row: NDArray[np.int64], product: NDArray[np.int64],
         what: tuple[NDArray[np.float64], NDArray[np.float64]],
+        fraud: NDArray[np.int8] | None = None,
     ) -> ClickedPairs:  # fmt: skip
         chances, need = what
         payout, stage = self.goods_payout
-        worth = self.market.worth(person[row], product, need)
+        worth = self.market.worth(person[row], product, need, fraud)
         value = pair_value(
             chances, worth, payout[product], stage[product], REFUSAL_HARM_MINOR, BETA
         )
@@ -161,7 +164,8 @@ class Truth:
         file = np.clip((people.age - 22) / 12, 0, 1) - 0.6
         score = -0.80 * (0.86 * people.risk_seen + noise) + 0.30 * file
         score = score - 0.5 * (people.burden - 0.2) + spread
-        drawn = replace(people, private=private, score=score)
+        honest = np.full(len(people), HONEST, np.int8)  # no static fact tells a fraud
+        drawn = replace(people, private=private, score=score, fraud=honest)
         state = state_of(drawn, np.full(len(people), day), np.zeros(shape))
         chances = chances_of(state, self.market.goods, row, product)
         need = state.need[row, self.market.goods.kind[product]]
@@ -172,6 +176,8 @@ class Truth:
     def shown(self, life: Life, from_us: int, until_us: int) -> Shown:
         """Return what a life showed in [from_us, until_us), with true chances and values."""
         tally = life._tally
+        if tally is None:
+            raise InputError("this life keeps no tally", fix="market.life(tally=True)")
         if not tally.at_us:
             none = np.zeros(0, np.int64)
             return Shown(none, none, none, none, np.zeros((0, 4)), np.zeros(0))
@@ -190,8 +196,14 @@ class Truth:
         all that would have followed, so showing what is sold out earns nothing in the mean.
         """
         whole = float(self.shown(life, from_us, until_us).value.sum())
-        lost = sum(d.value for d in life._drawn.values() if from_us <= d.shown_us < until_us)
-        return whole - lost
+        waiting = [(d.shown_us, d.value) for d in life._drawn.values()]
+        lost = life._tally.lost if life._tally is not None else []
+        return whole - sum(v for at, v in (*lost, *waiting) if from_us <= at < until_us)
+
+    def fraud(self) -> dict[str, NDArray[np.bool_]]:
+        """Return masks of people, (n,) each, by what they mean: the labels no learner sees."""
+        kind = self.market.everyone.fraud
+        return {name: np.asarray(kind == code) for code, name in enumerate(FRAUDS)}
 
     def segments(self) -> dict[str, NDArray[np.bool_]]:
         """Return masks of people, (n,) each: types and city tiers."""

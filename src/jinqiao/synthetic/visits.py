@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from jinqiao.domain.time import DAY_US
 from jinqiao.synthetic.draws import normal_of, uniform
+from jinqiao.synthetic.fraud import BOT
 from jinqiao.synthetic.goods import Goods
 from jinqiao.synthetic.moments import CHANNELS, SCENES, Visits
 from jinqiao.synthetic.people import People
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 MAX_TURNS = 8
+_BURST = 0.10
 _SCENE = np.cumsum([0.40, 0.24, 0.18, 0.06, 0.12])
 _BEHAVIOUR_NULLS = ("city_tier", "product_id", "amount_minor", "properties")
 
@@ -33,16 +35,20 @@ def visits_of_day(people: People, spec: Spec, seed: int, day: int, start_us: int
     """Return the visits of some people on one day (negative before day 0), in time order.
 
     The number of a person's visits is Poisson, cut at ``MAX_TURNS``; every draw is keyed by
-    (person, day, turn), so the day is the same whoever else is in the market.
+    (person, day, turn), so the day is the same whoever else is in the market. Bots come one day
+    in ten, at night, some seconds apart, and somebody was paid for each of their visits.
     """
     rate = people.visits * spec.visits_per_week / 7.0 * dict(spec.surge).get(day, 1.0)
-    count = _poisson(uniform(seed, "visits", people.index, day + 1_000), rate)
+    luck = uniform(seed, "visits", people.index, day + 1_000)
+    bot = people.fraud == BOT
+    count = np.where(bot, MAX_TURNS * (luck < _BURST), _poisson(luck, rate))
     rows = np.repeat(np.arange(len(people)), count)
     turn = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
     person = people.index[rows]
     key = (person, np.full(len(rows), day + 1_000), turn)
     hour = people.hour[rows] + 3.2 * normal_of(uniform(seed, "visit hour", *key))
     second = np.floor((hour % 24.0) * 3_600.0).astype(np.int64)
+    second = np.where(bot[rows], 10_800 + people.index[rows] % 3_600 + 20 * turn, second)
     at = start_us + day * DAY_US + second * 1_000_000 + turn * 1_000 + person % 997
     scene = np.searchsorted(_SCENE, uniform(seed, "visit scene", *key)).astype(np.int8)
     scene = np.minimum(scene, 4).astype(np.int8)
@@ -51,6 +57,7 @@ def visits_of_day(people: People, spec: Spec, seed: int, day: int, start_us: int
         np.int8
     )
     bought = uniform(seed, "visit source", *key) < np.where(channel == 3, 0.5, 0.15)
+    bought |= bot[rows]
     cost = np.where(bought, 60 + np.floor(uniform(seed, "visit cost", *key) * 180), 2).astype(
         np.int64
     )
