@@ -37,6 +37,7 @@ from jinqiao.match.pairs import pairs_from
 from jinqiao.match.policies import Pacing, paced, resolved
 from jinqiao.match.prices import LimitPrice, pace, price_report, prices, reprice
 from jinqiao.match.ranges import PriceRange, price_ranges
+from jinqiao.match.spark import pairs_of, solve_spark
 from jinqiao.match.standing import Problem, Standing, stand
 from jinqiao.match.steering import SteeringAudit, steering_audit
 from jinqiao.match.stream import Feedback, Silence, Stream
@@ -81,6 +82,7 @@ __all__ = [
     "pace",
     "paced",
     "pairs_from",
+    "pairs_of",
     "price_ranges",
     "price_report",
     "prices",
@@ -90,6 +92,7 @@ __all__ = [
     "segment_row",
     "solve",
     "solve_files",
+    "solve_spark",
     "stand",
     "steering_audit",
     "warm_up",

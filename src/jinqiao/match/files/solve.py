@@ -22,7 +22,15 @@ from jinqiao.match.files.plan import FilePlan, checked_rows, found_plan, terms_o
 from jinqiao.match.files.source import FileSource, Watch, survey
 from jinqiao.match.files.spans import STRETCH, Span, core_of, spans_of, write_span
 
-__all__ = ["FilesRun", "solve_files"]
+__all__ = [
+    "FilesRun",
+    "claim",
+    "finished",
+    "plan_spans",
+    "problem_key",
+    "searched",
+    "solve_files",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +89,7 @@ def solve_files(
     work = into / "_work" if run.work is None else Path(run.work)
     problem = problem_key(files, rows, seed, gap_target, warm, run.stretch)
     journal = Journal(work, problem)
-    _claim(into, work)
+    claim(into, work)
     journal.begin()
     index = survey(files, journal, run.watch)
     threads = run.threads or len(os.sched_getaffinity(0))
@@ -143,9 +151,11 @@ def _start(
     return duals
 
 
-def _claim(into: Path, work: Path) -> None:
+def claim(into: Path, work: Path) -> None:
     """Refuse a folder that holds a finished plan, or offers that no unfinished work speaks of."""
     into.mkdir(parents=True, exist_ok=True)
+    for torn in into.glob("offers-*.part"):
+        torn.unlink(missing_ok=True)
     done = (into / "_plan.json").exists()
     strange = any(into.glob("*.parquet")) and not (work / "problem.json").exists()
     if done or strange:
@@ -155,9 +165,9 @@ def _claim(into: Path, work: Path) -> None:
         )  # fmt: skip
 
 
-def plan_spans(source: Any, search: Search, stretch: int, into: Path) -> list[tuple[Span, Path]]:
+def plan_spans(spans: Sequence[Span], into: Path) -> list[tuple[Span, Path]]:
     """Return the spans of the plan's files, each with its place."""
-    spans = spans_of(source.index, search.terms.block, stretch)
+    into = into.resolve()
     return [(span, into / f"offers-{number:05d}.parquet") for number, span in enumerate(spans)]
 
 
@@ -167,7 +177,7 @@ def _written(
     """Write what is not written yet; return the files in order, and how many offers they hold."""
     best, index = search.best, source.index
     assert best is not None
-    spans = plan_spans(source, search, run.stretch, into)
+    spans = plan_spans(spans_of(index, search.terms.block, run.stretch), into)
     run.watch.begin("write")
     offers = 0
     for span, place in spans:

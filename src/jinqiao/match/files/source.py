@@ -46,6 +46,8 @@ class Watch:
     numbers: dict[str, int] = field(default_factory=dict)
     began: float = 0.0
     skipped: int = 0
+    executors: set[str] = field(default_factory=set)
+    """The executors that have worked so far, where the run is on Spark."""
 
     def begin(self, stage: str) -> None:
         """Begin a turn of a stage."""

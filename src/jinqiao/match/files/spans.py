@@ -111,7 +111,7 @@ def write_span(
 
     kind = pa.uint16() if files.n_products <= 2**16 else pa.int32()
     schema = pa.schema([("customer", pa.int64()), ("product", kind), ("value", pa.float64())])
-    beside, offers = place.with_suffix(".part"), 0
+    beside, offers = place.with_suffix(f".{os.getpid()}.part"), 0
     core, chosen = choices
     with pq.ParquetWriter(beside, schema, compression="zstd", use_dictionary=["product"]) as out:
         for part in _parts(files, index, terms, span):

@@ -1,0 +1,77 @@
+"""The solve on a Spark cluster: the same prices, a plan that holds, two executors at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jinqiao import match
+from jinqiao.errors import InputError
+from match.market_files import Market, market, written
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Market, Path]:
+    """Return a market of every kind of row, and its pairs in four files."""
+    found = market(seed=3, n=30_000)
+    return found, written(found, tmp_path_factory.mktemp("pairs"), files=4)
+
+
+def test_spark_finds_the_embedded_prices(
+    spark: Any, made: tuple[Market, Path], tmp_path: Path
+) -> None:
+    """Duals and bound equal those of files on one machine; the plan holds, certified."""
+    found, folder = made
+    files = match.PairFiles(folder, found.n_products)
+    alone = match.solve_files(files, found.rows, tmp_path / "alone", seed=1)
+    plan = match.solve_spark(spark, files, found.rows, tmp_path / "plan", seed=1, partitions=4)
+    assert plan.duals == pytest.approx(alone.duals, rel=1e-6, abs=1e-9)
+    assert plan.certificate.dual_bound == pytest.approx(alone.certificate.dual_bound, rel=1e-9)
+    checked = match.certify_files(files, found.rows, plan)
+    assert checked.violation_max == 0.0
+    assert checked.slot_excess == 0
+    assert checked.primal == pytest.approx(plan.certificate.primal, rel=1e-12)
+    assert checked.gap <= 1e-3
+    assert len(plan.offers) == 4
+    assert not (tmp_path / "plan" / "_work").exists()
+
+
+def test_two_executors_take_part(spark: Any, made: tuple[Market, Path], tmp_path: Path) -> None:
+    """The passes of a solve are made by two executors."""
+    found, folder = made
+    watch = match.Watch()
+    match.solve_spark(
+        spark, match.PairFiles(folder, found.n_products), found.rows, tmp_path, partitions=6,
+        run=match.FilesRun(watch=watch),
+    )  # fmt: skip
+    assert len(watch.executors) == 2
+
+
+def test_a_data_frame_becomes_files(spark: Any, made: tuple[Market, Path], tmp_path: Path) -> None:
+    """Rows in any order come out sorted by customer, and are solved to the same value."""
+    found, folder = made
+    frame = spark.read.parquet(str(folder)).orderBy("value")
+    ordered = match.pairs_of(frame, tmp_path / "pairs", 3)
+    customers = np.concatenate([
+        pq.read_table(path, columns=["customer"])["customer"].to_numpy()
+        for path in sorted(ordered.glob("*.parquet"))
+    ])  # fmt: skip
+    assert (np.diff(customers) >= 0).all()
+    plan = match.solve_files(match.PairFiles(ordered, found.n_products), found.rows, tmp_path / "p")
+    assert plan.n_pairs == found.n_pairs
+
+
+def test_an_executors_refusal_comes_back_whole(spark: Any, tmp_path: Path) -> None:
+    """A fault found in a partition is the error that names file, row and field."""
+    found = market(seed=4, n=500)
+    found.value[77] = np.nan
+    folder = written(found, tmp_path / "pairs", files=2)
+    files = match.PairFiles(folder, found.n_products)
+    with pytest.raises(InputError, match=r"pairs-0.parquet, row group 0, row 77 .*value"):
+        match.solve_spark(spark, files, found.rows, tmp_path / "plan")
