@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from events.receiving import NOW_US, Receiving, message, raw_transactions, transaction
+from jinqiao.domain.messages import render
+from jinqiao.domain.tables import RAW_ATTRIBUTES
+from jinqiao.engines.tables import arrow_schema
 from jinqiao.errors import InputError, NotFound, SchemaError
 from jinqiao.events import accept_file, accept_table
 from jinqiao.events import intake as intake_module
@@ -41,6 +44,34 @@ def test_a_bad_row_is_refused_and_its_neighbours_kept(
     assert (received.accepted, received.rejected) == (2, 1)
     (fault,) = received.faults
     assert (fault.row, fault.code, fault.field) == (2, code, field)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "text", "code"),
+    [
+        ("city_tier", 22.0, None, "intake_out_of_range"),
+        ("city_tier", 0.0, None, "intake_out_of_range"),
+        ("risk_tolerance", 6.0, None, "intake_out_of_range"),
+        ("birth_year", 1200.0, None, "intake_out_of_range"),
+        ("birth_year", 2200.0, None, "intake_out_of_range"),
+        ("city_tier", None, "first", "intake_wrong_type"),
+        ("city_tier", 6.0, None, ""),
+        ("birth_year", 1990.0, None, ""),
+        ("shoe_size", 1e9, None, ""),
+    ],
+)
+def test_an_attribute_outside_its_range_is_refused(
+    receiving: Receiving, name: str, number: float | None, text: str | None, code: str
+) -> None:
+    """City tiers, risk levels and years of birth are held to their ranges; others are free."""
+    row = {"attribute_id": "a", "user_id": "u", "attribute": name, "number": number, "text": text,
+           "occurred_at": NOW_US, "received_at": None}  # fmt: skip
+    table = pa.Table.from_pylist([row], schema=arrow_schema(RAW_ATTRIBUTES))
+    received = accept_table(receiving.door, receiving.batch("b"), "attributes", table)
+    assert [fault.code for fault in received.faults] == ([code] if code else [])
+    if name == "city_tier" and number == 22.0:
+        said = render(code, "en", received.faults[0].numbers)
+        assert said == "The number is not between 1 and 6."
 
 
 def test_memos_reach_the_lake_sealed(receiving: Receiving) -> None:

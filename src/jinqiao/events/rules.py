@@ -13,7 +13,7 @@ import msgspec
 from jinqiao.domain.ledger import CATEGORIES
 from jinqiao.domain.money import CURRENCIES
 from jinqiao.domain.tables import TableSchema
-from jinqiao.domain.time import DAY_US
+from jinqiao.domain.time import DAY_US, from_us
 from jinqiao.events.values import Faults
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ _LENGTHS = {
     "event": 64, "session_id": ID_CHARACTERS, "channel": 32, "scene": 32, "source": 32,
     "product_id": ID_CHARACTERS, "memo": 1_000, "text": 256, "user_id": 256,
 }  # fmt: skip
+CITY_TIERS = (1, 6)
+LIFE_YEARS = 120
+_LEVELS: dict[str, tuple[int, int]] = {"city_tier": CITY_TIERS, "risk_tolerance": (1, 5)}
+"""Attributes that are a number in a range; ``birth_year`` is one too, of the last 120 years."""
 _IDS = ("transaction_id", "message_id", "attribute_id", "account_id")
 
 
@@ -66,13 +70,14 @@ def check_rows(table: pa.Table, schema: TableSchema, now_us: int, faults: Faults
     _instants(columns, now_us, faults)
     _amounts(columns, faults)
     if "city_tier" in columns:
-        _outside(columns["city_tier"], "city_tier", 1, 6, faults)
+        _outside(columns["city_tier"], "city_tier", *CITY_TIERS, faults)
     if "counterparty_key" in columns:
         _unmatched(columns["counterparty_key"], _DIGEST, "intake_not_a_digest", faults)
     if "properties" in columns:
         _properties(columns["properties"], faults)
     if "attribute" in columns:
         _attributes(columns, faults)
+        _ranges(columns, now_us, faults)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -182,6 +187,24 @@ def _attributes(columns: dict[str, pa.Array], faults: Faults) -> None:
     faults.mark_all(nothing, "intake_no_value", "number")
     finite = pc.fill_null(pc.is_finite(columns["number"]), True)
     faults.mark_all(pc.invert(finite), "intake_not_finite", "number")
+
+
+def _ranges(columns: dict[str, pa.Array], now_us: int, faults: Faults) -> None:
+    """Mark attributes that are a number in a range and are no number, or lie outside it."""
+    import pyarrow.compute as pc
+
+    year = from_us(now_us).year
+    ranges = {**_LEVELS, "birth_year": (year - LIFE_YEARS, year + 1)}
+    number = columns["number"]
+    for name, (low, high) in ranges.items():
+        mine = _true(pc.equal(columns["attribute"], name))
+        if not mine.true_count:
+            continue
+        faults.mark_all(pc.and_(mine, pc.is_null(number)), "intake_wrong_type", "number",
+                        type="number")  # fmt: skip
+        bad = pc.or_(pc.less(number, low), pc.greater_equal(number, high + 1))
+        faults.mark_all(pc.and_(mine, _true(bad)), "intake_out_of_range", "number",
+                        low=low, high=high)  # fmt: skip
 
 
 def _true(mask: pa.Array) -> pa.Array:
