@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from jinqiao.synthetic.life import Life
 from jinqiao.synthetic.market import Market, market
+from jinqiao.synthetic.streaming import Streamed, stream
 
-__all__ = ["Life", "Market", "market", "warm_up"]
+__all__ = ["Life", "Market", "Streamed", "market", "stream", "warm_up"]
 
 
 def warm_up() -> None:
@@ -26,6 +27,8 @@ def warm_up() -> None:
     shown = sessions.select(["session_id", "user_id", "occurred_at"]).slice(0, 1)
     shown = shown.append_column("trace_id", shown["session_id"])
     shown = shown.append_column("position", pa.array([1], pa.int8()))
-    small.life().respond(shown.append_column("product_id", small.product_ids.slice(0, 1)))
+    life = small.life()
+    life.respond(shown.append_column("product_id", small.product_ids.slice(0, 1)))
+    life._active.keep(np.zeros(1, np.int64), np.zeros(1, np.int64), latest=False)
     none, one = np.zeros(1), np.zeros(1, np.int64)
     ordered_pass(np.array([0, 1]), one, (none, none, none), (none, none), Places(none, one, 1))

@@ -40,6 +40,7 @@ from jinqiao.synthetic.people import People, join, make_people
 from jinqiao.synthetic.rows import Lines, line_table
 from jinqiao.synthetic.shops import order_table, settlement_table
 from jinqiao.synthetic.spec import BLOCK, Spec, find_spec
+from jinqiao.synthetic.streaming import ledger_features
 from jinqiao.synthetic.visits import behaviour_table, browse, session_table, user_ids, visits_of_day
 
 __all__ = ["Market", "market"]
@@ -222,6 +223,11 @@ class Market:
         table = order_table(people, self._lines(block), self.seed)
         last = user_ids(self.people(block).index[-1:])[0]
         return table.filter(pc.less_equal(table["user_id"], last))
+
+    def ledger_features(self, block: int, until_us: int | None = None) -> pa.Table:
+        """Return a block's ledger as one row a person, received before an instant (day 0)."""
+        until = self.start_us if until_us is None else until_us
+        return ledger_features(self.people(block), self._lines(block), until)
 
     def partner(self, block: int) -> pa.Table:
         """Return a second party's facts about part of a block's people, and about strangers."""
