@@ -1,16 +1,18 @@
 """Insight: three families of indicators with their intervals, and how to show them.
 
-In: the lake and a few facts of records, as of an instant; or anyone's table of timestamped stages.
-Out: ``Metric``s; a report as text, JSON and SVG; what a late funnel will come to. Always: what
-arrived after the as-of does not count; a reversal takes back what it reverses; each figure has its
-numerator, denominator, window and 95 % interval; nothing divided by nothing is None. From: Wilson
-1927; Byar in Breslow and Day 1987; Katz et al. 1978; Aalen and Johansen 1978.
+In: the lake and a few facts of records, as of an instant; or anyone's table of timestamped stages,
+or log of shown rows. Out: ``Metric``s; a report as text, JSON and SVG; what a late funnel will come
+to; what another policy would have earned. Always: what arrived after the as-of does not count; a
+reversal takes back what it reverses; each figure has its numerator, denominator, window and 95 %
+interval; nothing divided by nothing is None. From: Wilson 1927; Byar in Breslow and Day 1987; Katz
+et al. 1978; Aalen and Johansen 1978; Dudík, Langford and Li 2011.
 """
 
 from jinqiao.insight.facts import Facts
 from jinqiao.insight.funnel import Cohort, LateFunnel, late_funnel
 from jinqiao.insight.indicators import daily, indicators
-from jinqiao.insight.plot import Bar, svg_bars, svg_funnel, svg_trend
+from jinqiao.insight.offpolicy import PolicyLog, PolicyValue, policy_value, reward_model
+from jinqiao.insight.plot import Bar, svg_bars, svg_curves, svg_funnel, svg_trend
 from jinqiao.insight.report import kpi_reference, report_json, report_text
 
 __all__ = [
@@ -18,13 +20,18 @@ __all__ = [
     "Cohort",
     "Facts",
     "LateFunnel",
+    "PolicyLog",
+    "PolicyValue",
     "daily",
     "indicators",
     "kpi_reference",
     "late_funnel",
+    "policy_value",
     "report_json",
     "report_text",
+    "reward_model",
     "svg_bars",
+    "svg_curves",
     "svg_funnel",
     "svg_trend",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "svg_bars", "svg_funnel", "svg_trend"]
+__all__ = ["Bar", "svg_bars", "svg_curves", "svg_funnel", "svg_trend"]
 
 _ACCENT = "#0b6e69"
 _COLOURS = (_ACCENT, "#b4530a", "#4059ad", "#6b4c9a")
@@ -103,6 +103,40 @@ def svg_trend(title: str, days: Sequence[str], lines: Mapping[str, Sequence[floa
     if days:
         parts.append(_text(left, height + 18, days[0]))
         parts.append(_text(right, height + 18, days[-1], "end"))
+    return _image(title, "; ".join(said), height + 30, parts)
+
+
+def svg_curves(title: str, lines: Mapping[str, Sequence[tuple[float, ...]]]) -> str:
+    """Return curves on one scale with their intervals as bands, one colour a name.
+
+    A point is (x, y, lower, upper), all ≥ 0; points of a line are in order of x.
+    """
+    height, left, right = 240, 60, _WIDTH - 12
+    points = [point for line in lines.values() for point in line]
+    far = max([point[0] for point in points] + [0.0]) or 1.0
+    top = max([max(point[1:]) for point in points] + [0.0]) or 1.0
+
+    def at(x: float, y: float) -> str:
+        return f"{left + (right - left) * x / far:.1f},{height - 170 * y / top:.1f}"
+
+    parts = [
+        f'<polyline points="{at(0, top)} {at(0, 0)} {at(far, 0)}" fill="none"'
+        ' stroke="currentColor" stroke-opacity="0.4"/>',
+        _text(left - 6, height - 166, f"{top:,.0f}", "end"), _text(left - 6, height, "0", "end"),
+        _text(right, height + 18, f"{far:,.0f}", "end"),
+    ]  # fmt: skip
+    said = []
+    for place, (name, line) in enumerate(lines.items()):
+        colour = _COLOURS[place % len(_COLOURS)]
+        band = [at(x, high) for x, _, _, high in line] + [at(x, low) for x, _, low, _ in line][::-1]
+        parts.append(
+            f'<polygon points="{" ".join(band)}" fill="{colour}" fill-opacity="0.12"/>'
+            f'<polyline points="{" ".join(at(x, y) for x, y, _, _ in line)}" fill="none"'
+            f' stroke="{colour}" stroke-width="2"/>'
+            f'<text x="{left + 10 + place * 140}" y="48" font-size="12" fill="{colour}">'
+            f"{escape(name)}</text>"
+        )
+        said.append(f"{name}: " + ", ".join(f"{x:,.0f} → {y:,.1f}" for x, y, _, _ in line))
     return _image(title, "; ".join(said), height + 30, parts)
 
 
