@@ -193,7 +193,8 @@ def infeasible(run: Run) -> Records:
         size = f"{n:,} customers"
         yield record(
             f"infeasible, {kind}: found and named", "yes", both, size,
-            goal=Goal(1, None, more=True), peer_reason="HiGHS says infeasible and names no row", **told,
+            goal=Goal(1, 1, more=True, holds_moonshot=found["proof"] < 0), proof=found["proof"],
+            peer_reason="HiGHS says infeasible and names no row", **told,
         )  # fmt: skip
         over = found["ours"] / max(found["least"], 1e-12)
         yield record(

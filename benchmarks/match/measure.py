@@ -157,17 +157,19 @@ def infeasible_case(name: str, n: int, seed: int) -> dict[str, Any]:
     from benchmarks.match import contradictions
 
     instance, guilty = contradictions.made(name, n, seed)
-    named: str | None = None
+    told: dict[str, float] = {}
+    relaxation: dict[str, float] = {}
     with Clock() as clock:
         try:
             solve(instance, 2e-4)
         except Infeasible as error:
-            named = str(error)
-    relaxation = match.least_relaxation(
-        instances.pairs_of(instance), instance.law.slots, instance.rows,
+            told, relaxation = dict(error.weights), dict(error.relaxation)
+    proof = match.certify_infeasible(
+        instances.pairs_of(instance), instance.law.slots, instance.rows, told,
         n_products=instance.law.n_products,
     )  # fmt: skip
-    return contradictions.judged(instance, guilty, named, relaxation) | {"cpu_s": clock.cpu_s}
+    found = contradictions.judged(instance, guilty, told, relaxation)
+    return found | {"cpu_s": clock.cpu_s, "proof": proof}
 
 
 def main() -> None:
