@@ -26,11 +26,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Market, Path]:
 def test_spark_finds_the_embedded_prices(
     spark: Any, made: tuple[Market, Path], tmp_path: Path
 ) -> None:
-    """Duals and bound equal those of files on one machine; the plan holds, certified."""
+    """Two executors find the duals and the bound of one machine; the plan holds, certified."""
     found, folder = made
     files = match.PairFiles(folder, found.n_products)
     alone = match.solve_files(files, found.rows, tmp_path / "alone", seed=1)
-    plan = match.solve_spark(spark, files, found.rows, tmp_path / "plan", seed=1, partitions=4)
+    watch = match.Watch()
+    plan = match.solve_spark(
+        spark, files, found.rows, tmp_path / "plan", seed=1, partitions=4,
+        run=match.FilesRun(watch=watch),
+    )  # fmt: skip
+    assert len(watch.executors) == 2
     assert plan.duals == pytest.approx(alone.duals, rel=1e-6, abs=1e-9)
     assert plan.certificate.dual_bound == pytest.approx(alone.certificate.dual_bound, rel=1e-9)
     checked = match.certify_files(files, found.rows, plan)
@@ -40,17 +45,6 @@ def test_spark_finds_the_embedded_prices(
     assert checked.gap <= 1e-3
     assert len(plan.offers) == 4
     assert not (tmp_path / "plan" / "_work").exists()
-
-
-def test_two_executors_take_part(spark: Any, made: tuple[Market, Path], tmp_path: Path) -> None:
-    """The passes of a solve are made by two executors."""
-    found, folder = made
-    watch = match.Watch()
-    match.solve_spark(
-        spark, match.PairFiles(folder, found.n_products), found.rows, tmp_path, partitions=6,
-        run=match.FilesRun(watch=watch),
-    )  # fmt: skip
-    assert len(watch.executors) == 2
 
 
 def test_a_data_frame_becomes_files(spark: Any, made: tuple[Market, Path], tmp_path: Path) -> None:
