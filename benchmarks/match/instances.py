@@ -29,7 +29,10 @@ from numpy.typing import NDArray
 
 from jinqiao.match import LimitRow, Pairs
 
-__all__ = ["LAWS", "Instance", "Law", "chunks", "market", "next_day", "problem", "rows_of"]
+__all__ = [
+    "CHUNK", "LAWS", "Instance", "Law", "chunks", "market", "next_day", "pairs_of", "problem",
+    "rows_of",
+]  # fmt: skip
 
 CHUNK = 20_000
 """Customers made by one generator."""
@@ -120,8 +123,8 @@ class _Market:
             self.tight, rng.uniform(1.0, 1.05, 4 * p), rng.uniform(1.5, 3.0, 4 * p)
         )
 
-    def chunk(self, index: int, n: int) -> _Chunk:
-        """Return n ≤ CHUNK customers: the first n of the chunk's own."""
+    def chunk(self, index: int, n: int, plan: bool = True) -> _Chunk:
+        """Return n ≤ CHUNK customers, the first of the chunk's own; with the hidden plan or not."""
         law = self.law
         rng = np.random.default_rng([self.seed, 2, law.n_products, index])
         size = rng.normal(0, 0.4, CHUNK).astype(np.float32)
@@ -143,7 +146,7 @@ class _Market:
         weight[allowed] = log + self.theta[product]
         if approval is not None:
             weight[allowed] += approval
-        hidden = _best(weight, law.slots) & served[:, None]
+        hidden = _best(weight, law.slots) & served[:, None] if plan else np.zeros_like(allowed)
         people = {"thin": thin[:n], "branch": branch[:n], "tier": tier[:n]}
         return _Chunk(
             allowed[:n].sum(axis=1), product.astype(np.uint16), value, cost, approval, people,
