@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,7 +19,7 @@ def add(app: typer.Typer) -> None:
     nouns(
         app,
         ("plan", "The published plan: certificate, prices of limits, what if, reach.",
-         {"show": show, "prices": prices, "whatif": whatif}),
+         {"show": show, "prices": prices, "whatif": whatif, "forecast": forecast}),
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def _span(row: dict[str, Any]) -> str | None:
     low, high = row.get("holds_from"), row.get("holds_to")
     if low is None or high is None:
         return None
-    ends = ["…" if abs(end) == float("inf") else f"{end:,.1f}" for end in (low, high)]
+    ends = ["…" if abs(end) == float("inf") else f"{end:,.5g}" for end in (low, high)]
     return f"{ends[0]} – {ends[1]}"
 
 
@@ -87,7 +88,7 @@ def whatif(
 ) -> None:
     """Ask what if limits were others: quota cmb-gold=+500 budget tongda=-10% floor qinghe=0.35.
 
-    OWNER is a product, an institution, or INSTITUTION/BRANCH; OWNER:day tells its limits apart.
+    OWNER is a product or an institution; OWNER:day tells its limits apart (else the tightest).
     Budgets are in the currency's own unit. Nothing is changed.
     """
     from jinqiao.flow.whatif import what_if
@@ -153,6 +154,16 @@ def _say_changes(
         ("price", out.both("再多一单位之值（分）", "worth of one more, minor")),
     )  # fmt: skip
     out.table(rows, columns)
+    for row in changes:
+        if row["others"]:
+            names = ", ".join(row["others"])
+            out.say(
+                out.both(
+                    f"{row['asked']}：变动的是最紧的一项（每 {row['period']}）；其余不变：{names}",
+                    f"{row['asked']}: the tightest one is changed (a {row['period']}); "
+                    f"others stay: {names}",
+                )
+            )
 
 
 def say_products(out: Output, products: Sequence[dict[str, Any]], most: int = 10) -> None:
@@ -196,3 +207,80 @@ def _say_examples(out: Output, examples: Sequence[dict[str, Any]], currency: str
     )  # fmt: skip
     if rows:
         out.table(rows, columns)
+
+
+def forecast(
+    call: Call,
+    product: str = typer.Argument(
+        ..., help="A product of institutions/ that is not on sale, or a draft: FILE or FILE#ID."
+    ),
+    payout: str = typer.Option(
+        ..., help="What a paid unit would pay, in the currency's own unit: 100,200,300."
+    ),
+    quota: str = typer.Option(
+        ..., help="Expected applications over the plan's days: 100,500,1000."
+    ),
+    svg: Path | None = typer.Option(None, help="Write the curve of applications as a picture."),
+) -> None:
+    """Tell a product's reach before its launch: applications and approvals by payout and quota.
+
+    Counts come with 90 % intervals: the chance of counting, and how far apart products of its class
+    are. Nothing is changed.
+    """
+    from jinqiao.flow.forecast import curve_svg, numbers_of
+    from jinqiao.flow.forecast import forecast as reach
+
+    asked = {"payouts": numbers_of(payout, "payout"), "quotas": numbers_of(quota, "quota")}
+    with call.engine() as engine:
+        found = reach(engine, product, **asked)
+    if svg is not None:
+        svg.write_text(curve_svg(found, call.out.language), encoding="utf-8")
+    call.out.value(found, lambda: _say_reach(call.out, found))
+
+
+def _say_reach(out: Output, found: dict[str, Any]) -> None:
+    currency, days = found["currency"], found["days"]
+    spread = found["interval"]
+    out.say(
+        out.both(
+            f"{found['product_id']}：计划 {days:g} 天内，"
+            f"{found['eligible_customers']:,} 位客户可见；区间为 90 %，"
+            f"同类产品的离散度 {spread['log_spread']:.2f}"
+            f"（{spread['products_measured']} 个产品）",
+            f"{found['product_id']} over the plan's {days:g} days; {found['eligible_customers']:,} "
+            f"customers may be shown it; 90 % intervals, log spread of its class "
+            f"{spread['log_spread']:.2f} ({spread['products_measured']} products)",
+        )
+    )
+    rows = [
+        {
+            "payout": f"{p['payout']:,g}", "quota": f"{p['quota']:,g}",
+            "impressions": _interval(p["impressions"]),
+            "applications": _interval(p["applications"]), "approvals": _interval(p["approvals"]),
+            "price": money(p["price_minor"], currency),
+            "value": money(p["value_change_minor"], currency), "displaced": p["displaced_offers"],
+            "most": ", ".join(
+                f"{row['product_id']} {row['entered'] - row['left']:+d}"
+                for row in p["displaced"][:2] if row["left"] > row["entered"]
+            ),
+        }
+        for p in found["points"]
+    ]  # fmt: skip
+    columns = (
+        ("payout", out.both("佣金", "payout")), ("quota", out.both("名额", "quota")),
+        ("impressions", out.both("曝光", "impressions")),
+        ("applications", out.both("进件", "applications")),
+        ("approvals", out.both("授信", "approvals")),
+        ("price", out.both("再多一个名额之值", "worth of one more")),
+        ("value", out.both("计划价值变化", "plan worth")),
+        ("displaced", out.both("挤出报价", "offers displaced")),
+        ("most", out.both("主要来自", "mostly of")),
+    )  # fmt: skip
+    out.table(rows, columns)
+
+
+def _interval(one: dict[str, float]) -> str:
+    def said(number: float) -> str:
+        return f"{number:,.1f}" if number < 100 else f"{number:,.0f}"
+
+    return f"{said(one['mean'])} ({said(one['low'])}–{said(one['high'])})"

@@ -7,7 +7,7 @@ and by the rules of its own file; what it displaces comes from the published pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from jinqiao.shelf.scoring import Scores, score
 if TYPE_CHECKING:
     from jinqiao.flow.wiring import Engine
 
-__all__ = ["Draft", "draft_of", "forecast", "numbers_of"]
+__all__ = ["Draft", "curve_svg", "draft_of", "forecast", "numbers_of"]
 
 _SPREAD = 0.5
 """Log spread of the chances of products of a class where too few are on sale to measure it."""
@@ -164,6 +164,22 @@ def _told(point: match.ForecastPoint, names: Sequence[str]) -> dict[str, Any]:
             "violation_max": c.violation_max, "passes": c.passes,
         },
     }  # fmt: skip
+
+
+def curve_svg(found: Mapping[str, Any], language: str = "en") -> str:
+    """Return the curve of expected applications over the quota, a line a payout, as SVG text."""
+    from jinqiao.insight import svg_curves
+
+    lines: dict[str, list[tuple[float, ...]]] = {}
+    for point in found["points"]:
+        one = point["applications"]
+        place = (point["quota"], one["mean"], one["low"], one["high"])
+        lines.setdefault(f"{point['payout']:g} {found['currency']}", []).append(place)
+    title = {
+        "zh": f"{found['product_id']}：预期进件（按名额与佣金）",
+        "en": f"{found['product_id']}: expected applications by quota and payout",
+    }[language]
+    return svg_curves(title, {name: sorted(points) for name, points in lines.items()})
 
 
 # -- the draft's pairs ------------------------------------------------------------------------

@@ -145,13 +145,13 @@ def _floor(kept: Kept, wish: Wish) -> dict[str, Any]:
     if not 0 <= share <= 1:
         raise InputError(f"a floor of {share:g}", record=wish.owner, field="floor",
                          fix=f"it is {row.floor:g}; say a share in 0 … 1")  # fmt: skip
-    return {"asked": wish.text, "row": f"floor:{name}", "period": None, "unit": "share",
-            "was": row.floor, "now": share, "plan_was": row.floor, "plan_now": share,
-            "plan_limit": share}  # fmt: skip
+    return {"asked": wish.text, "row": f"floor:{name}", "period": None, "others": [],
+            "unit": "share", "was": row.floor, "now": share, "plan_was": row.floor,
+            "plan_now": share, "plan_limit": share}  # fmt: skip
 
 
 def _limit(kept: Kept, wish: Wish, currency: str) -> dict[str, Any]:
-    line = _line(kept, wish)
+    line, *others = _lines(kept, wish)
     money = wish.kind == "budget"
     was = int(line["limit"])
     now = _whole(wish, was, 10 ** CURRENCIES.get(currency, 2) if money else 1)
@@ -164,7 +164,8 @@ def _limit(kept: Kept, wish: Wish, currency: str) -> dict[str, Any]:
         )  # fmt: skip
     left = max(float(line["left"]) + now - was, 0.0)
     units = kept.horizon.units(Period(line["period"]), float(now), left)
-    return {"asked": wish.text, "row": name, "period": line["period"],
+    stay = [f"{wish.owner}:{_narrowest(one, [line, *others])}" for one in others]
+    return {"asked": wish.text, "row": name, "period": line["period"], "others": stay,
             "unit": "minor" if money else line["stage"], "was": was, "now": now,
             "plan_was": row.limit, "plan_now": units, "plan_limit": units}  # fmt: skip
 
@@ -181,24 +182,29 @@ def _whole(wish: Wish, was: int, scale: int) -> int:
     return now
 
 
-def _line(kept: Kept, wish: Wish) -> dict[str, Any]:
-    """Return the one limit a wish speaks of."""
-    lines = [
-        line for line in kept.limits.to_pylist() if line["measure"] == _KINDS[wish.kind]
-    ]  # fmt: skip
+def _lines(kept: Kept, wish: Wish) -> list[dict[str, Any]]:
+    """Return the limits a wish may speak of, the one that binds first before the others."""
+    lines = [line for line in kept.limits.to_pylist() if line["measure"] == _KINDS[wish.kind]]
     own = [line for line in lines if _owner(line) == wish.owner]
     if not own:
         known = {_owner(line) for line in lines}
         raise InputError(f"no {wish.kind} of it in the plan", record=wish.owner, field=wish.kind,
                          fix=_one_of(_near(wish.owner, known)))  # fmt: skip
     found = [line for line in own if set(wish.narrow) <= {line["period"], line["stage"]}]
-    if len(found) != 1:
-        several = [f"{wish.owner}:{_narrowest(line, own)}" for line in found or own]
-        raise InputError(
-            "which of its limits?" if found else f"no such {wish.kind}", record=wish.owner,
-            field=wish.kind, fix=_one_of(several),
-        )  # fmt: skip
-    return found[0]
+    if not found:
+        having = [f"{wish.owner}:{_narrowest(line, own)}" for line in own]
+        raise InputError(f"no such {wish.kind}", record=wish.text, field=wish.kind,
+                         fix=_one_of(having))  # fmt: skip
+    return sorted(found, key=lambda line: _tightness(kept, line))
+
+
+def _tightness(kept: Kept, line: dict[str, Any]) -> tuple[float, float]:
+    """Return what sorts the limit with the dearest price first, then the one with least room."""
+    name = f"{line['limit_id']}@{line['period_key']}"
+    for row, price in zip(kept.problem.rows, kept.standing.plan.duals.tolist(), strict=True):
+        if row.name == name:
+            return (-price * row.limit, row.limit)
+    return (0.0, math.inf)
 
 
 def _owner(line: dict[str, Any]) -> str:

@@ -29,6 +29,8 @@ LAUNCH = "launch"
 """Name of the new product's quota row."""
 Z_90 = 1.6449
 """Half-width of a 90 % interval of the normal law."""
+_MANY = 200.0
+"""From so many on a count is told by its logarithm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ def forecast(
     quotas : limits on its Σ use (expected applications), each > 0.
     spread : standard deviation of the logarithm of the product's true chances about those given,
         ≥ 0: how far one new product of its kind is from another. The intervals hold it and the
-        chance of counting (log-normal, variance spread² + 1/mean); no count is above its quota.
+        chance of counting (Poisson counts about a spread mean); no count is above its quota.
 
     Raises
     ------
@@ -240,6 +242,24 @@ def _point(
 def _expected(mean: float, spread: float, most: float = np.inf) -> Expected:
     if mean <= 0:
         return Expected(0.0, 0.0, 0.0)
-    width = Z_90 * float(np.sqrt(spread**2 + 1 / mean))
-    high = min(mean * float(np.exp(width)), max(most, mean))
-    return Expected(mean, mean * float(np.exp(-width)), high)
+    low, high = _ends(mean, spread)
+    return Expected(mean, min(low, mean), min(max(high, mean), max(most, mean)))
+
+
+def _ends(mean: float, spread: float) -> tuple[float, float]:
+    """Return the 5 % and 95 % points of a count: Poisson about a gamma-distributed mean whose
+    logarithm has about this spread (negative binomial); log-normal where it is large."""
+    if mean > _MANY:
+        width, middle = Z_90 * float(np.sqrt(spread**2 + 1 / mean)), mean * np.exp(-(spread**2) / 2)
+        return float(middle * np.exp(-width)), float(middle * np.exp(width))
+    shape = 1.0 / max(float(np.expm1(spread**2)), 1e-9)
+    chance = mean / (mean + shape)
+    count, p, total = 0, float(np.exp(shape * np.log1p(-chance))), 0.0
+    low = -1
+    while total + p < 0.95 and count < 100 * _MANY:
+        total += p
+        if low < 0 and total >= 0.05:
+            low = count
+        count += 1
+        p *= (count - 1 + shape) / count * chance
+    return float(low if low >= 0 else count), float(count)
