@@ -17,7 +17,7 @@ from jinqiao.domain.stage import Stage
 
 __all__ = ["RARELY", "SPANS_KEPT", "Claims", "Waiting", "claims_of", "free_units", "span_of"]
 
-RARELY = 0.002
+RARELY = 0.0003
 """How often, by the chances known, a limit may be passed once its last unit is reserved."""
 SPAN_HOURS = 2
 """Expired holds are counted by the stretch of so many hours in which they were reserved."""

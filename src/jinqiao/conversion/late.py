@@ -30,8 +30,8 @@ WINDOW_DAYS = 56
 POOL_WEIGHT, OWN_WEIGHT = 500.0, 1000.0
 """So many clicks at risk count as much as what the shares are drawn towards."""
 PRIOR = (
-    0.06, 0.03, 0.035, 0.03, 0.015, 0.008, 0.006, 0.004,
-    0.003, 0.003, 0.002, 0.002, 0.001, 0.001, 0.0005,
+    0.08, 0.03, 0.03, 0.025, 0.012, 0.006, 0.004, 0.002,
+    0.001, 0.001, 0.001, 0.001, 0.0005, 0.0005, 0.0002,
 )  # fmt: skip
 """Shares reported between the ages, before anything was counted."""
 
