@@ -148,11 +148,13 @@ def test_too_many_messages_are_refused_whole(receiving: Receiving) -> None:
 
 
 def test_the_same_batch_again_changes_nothing(receiving: Receiving) -> None:
-    """A retry gives the counts of the first time, and adds no row and no refused row."""
+    """A retry gives the counts of the first time, says so, and adds no row and no refused row."""
     body = [message(1), message(1), message(2), message(3, type="?")]
     first = receiving.post("b1", body)
     assert (first.accepted, first.duplicate, first.rejected) == (2, 1, 1)
-    assert receiving.post("b1", body) == first
+    again = receiving.post("b1", body)
+    assert again == first
+    assert (first.repeated, again.repeated) == (False, True)
     assert len(receiving.rows("behaviour")) == 2
     assert len(receiving.rejects()) == 1
 

@@ -137,3 +137,14 @@ def test_messages_speak_both_languages() -> None:
                 for language in ("zh", "en")
             ]
             assert names[0] == names[1], f"{path.name}: {code}: {names}"
+
+
+def test_one_of_a_thing_is_said_as_one() -> None:
+    """English counts take an s but for one; a message says so by ``{name:of word}``."""
+    from jinqiao.domain.messages import counted, render
+
+    assert [counted(n, "unit") for n in (0, 1, 2, 1_000)] == [
+        "0 units", "1 unit", "2 units", "1,000 units"
+    ]  # fmt: skip
+    assert render("page_report_days", "en", {"days": 1}) == "1 day"
+    assert render("page_report_days", "zh", {"days": 1}) == "1 天"

@@ -179,7 +179,8 @@ def _carry(
             record=batch.batch_id,
             fix="give other content another batch id",
         )
-    if kept["state"] != "done":
+    repeated = kept["state"] == "done"
+    if not repeated:
         arrived = Batch(batch.batch_id, batch.source, kept["received_at"])
         written = _write(door, arrived, checked, good)
         first_written = first_try or written > 0  # else it may have been in the lake already
@@ -194,6 +195,7 @@ def _carry(
         kept["duplicate"],
         tuple(checked.faults.found[place] for place in sorted(checked.faults.found)[:FAULTS_SHOWN]),
         checked.links,
+        repeated,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,8 @@ class Received:
     """The counts of an intake: received = accepted + rejected + duplicate, always.
 
     ``faults`` holds the first FAULTS_SHOWN refused rows; ``links`` the identifiers that messages
-    said belong together, for ``customer.link``.
+    said belong together, for ``customer.link``. ``repeated``: this very delivery was taken before,
+    and these are the counts it was given then.
     """
 
     received: int
@@ -86,6 +87,7 @@ class Received:
     duplicate: int
     faults: tuple[RowFault, ...] = ()
     links: tuple[IdentifierLink, ...] = ()
+    repeated: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.received != self.accepted + self.rejected + self.duplicate:
@@ -106,4 +108,5 @@ def total(parts: Iterable[Received]) -> Received:
         sum(part.duplicate for part in kept),
         tuple(fault for part in kept for fault in part.faults)[:FAULTS_SHOWN],
         tuple(link for part in kept for link in part.links),
+        bool(kept) and all(part.repeated for part in kept),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from jinqiao.domain.messages import counted
 from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import money
 
@@ -52,7 +53,9 @@ def apply(
         for row in rows:
             call.out.say(f"{row['institution_id']}  version {row['version']}")
         call.out.say(
-            call.out.both(f"{len(rows)} 家机构有变更", f"{len(rows)} institutions changed")
+            call.out.both(
+                f"{len(rows)} 家机构有变更", f"{counted(len(rows), 'institution')} changed"
+            )
         )
 
     call.out.value({"changed": rows}, say)
@@ -138,7 +141,11 @@ def show(call: Call, product: str = PRODUCT) -> None:
             }
             for fee in cost["fees"]
         ]
-        out.say("", f"{money(cost['amount_minor'], cost['currency'])}, {cost['term_days']} days:")
+        out.say(
+            "",
+            f"{money(cost['amount_minor'], cost['currency'])}, "
+            f"{counted(cost['term_days'], 'day')}:",
+        )
         out.table(
             fees,
             (("fee", "fee"), ("when", "when"), ("each", "each"), ("times", "times"),

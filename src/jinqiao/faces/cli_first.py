@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from jinqiao.domain.messages import counted
 from jinqiao.faces.command import Call, command
 from jinqiao.faces.output import Output, money
 
@@ -68,10 +69,11 @@ def check(call: Call) -> int:
         for fault in found.faults:
             call.out.say(str(fault))
         counts = (found.institutions, found.products, found.jurisdictions, len(found.faults))
+        words = ("institution", "product", "jurisdiction", "fault")
         call.out.say(
             call.out.both(
                 "{} 家机构，{} 个产品，{} 个法域：{} 处错误".format(*counts),
-                "{} institutions, {} products, {} jurisdictions: {} faults".format(*counts),
+                "{}, {}, {}: {}".format(*map(counted, counts, words)),
             )
         )
 
@@ -110,7 +112,8 @@ def publish(
                 f"{day.customers:,} 位客户 × {made['products']} 个产品；"
                 f"计划价值 {money(plan['primal_minor'])}，差距 {plan['gap']:.2e}，"
                 f"最大超限 {plan['violation_max']:g}",
-                f"{day.customers:,} customers × {made['products']} products; plan worth "
+                f"{counted(day.customers, 'customer')} × {counted(made['products'], 'product')}; "
+                "plan worth "
                 f"{money(plan['primal_minor'])}, gap {plan['gap']:.2e}, "
                 f"worst violation {plan['violation_max']:g}",
             )
@@ -263,8 +266,8 @@ def _say_figures(out: Output, figures: dict[str, Any], page: str) -> None:
         out.both(
             f"超发 {figures['over_delivered_units']} 个名额；日记账合计 "
             f"{figures['journal_sum_minor']}；用时 {figures['total_s']} 秒",
-            f"{figures['over_delivered_units']} units over-delivered; the journal sums to "
-            f"{figures['journal_sum_minor']}; {figures['total_s']} s in all",
+            f"{counted(figures['over_delivered_units'], 'unit')} over-delivered; "
+            f"the journal sums to {figures['journal_sum_minor']}; {figures['total_s']} s in all",
         )
     )
 

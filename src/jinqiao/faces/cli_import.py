@@ -163,7 +163,7 @@ def _file(call: Call, file: Path, kind: str) -> int:
         call,
         {
             "received": got.received, "accepted": got.accepted, "rejected": got.rejected,
-            "duplicate": got.duplicate, "faults": faults,
+            "duplicate": got.duplicate, "repeated": got.repeated, "faults": faults,
         },
     )  # fmt: skip
 
@@ -173,6 +173,14 @@ def _say(call: Call, got: dict[str, Any]) -> int:
     out = call.out
 
     def say() -> None:
+        if got.get("repeated"):
+            out.say(
+                out.both(
+                    "此文件先前已收过，未作任何改动；首次的结果：",
+                    "this very file was taken in before, and nothing was changed now; "
+                    "what it was told then:",
+                )
+            )
         out.say(
             out.both(
                 "收到 {received:,} 行：接受 {accepted:,}，重复 {duplicate:,}，拒收 {rejected:,}",

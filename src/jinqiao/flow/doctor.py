@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from jinqiao.domain.messages import counted
 from jinqiao.errors import JinqiaoError
 from jinqiao.flow.wiring import Engine
 
@@ -121,16 +122,21 @@ def _engine(engine: Engine) -> Iterator[Finding]:
     where = "PostgreSQL" if engine.settings.store.records_url else "SQLite"
     yield Finding("records", OK, f"{where}, revision {engine.records.migrate()}")
     rows = engine.lake.query("select count(*) as n from transactions")["n"][0].as_py()
-    yield Finding("lake", OK, f"{rows:,} transactions")
+    yield Finding("lake", OK, counted(rows, "transaction"))
     report = check(engine.workspace, on=local_date(engine.clock()))
     if report.faults:
         first = str(report.faults[0])
         yield Finding(
-            "files", FAULT, f"{len(report.faults)} faults; first: {first}", "jinqiao check"
+            "files",
+            FAULT,
+            f"{counted(len(report.faults), 'fault')}; first: {first}",
+            "jinqiao check",
         )
     else:
         yield Finding(
-            "files", OK, f"{report.institutions} institutions, {report.products} products"
+            "files",
+            OK,
+            f"{counted(report.institutions, 'institution')}, {counted(report.products, 'product')}",
         )
     yield _catalog(engine)
     yield _snapshot(engine)
@@ -141,7 +147,7 @@ def _catalog(engine: Engine) -> Finding:
     count = len(engine.catalog().institutions)
     if not count:
         return Finding("catalog", WARNING, "nothing is applied yet", "jinqiao catalog apply")
-    return Finding("catalog", OK, f"{count} institutions in force")
+    return Finding("catalog", OK, f"{counted(count, 'institution')} in force")
 
 
 def _snapshot(engine: Engine) -> Finding:

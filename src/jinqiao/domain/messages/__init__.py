@@ -3,8 +3,9 @@
 A file holds tables ``[code]`` with ``zh`` and ``en``. A placeholder is ``{name}`` or
 ``{name:kind}``: ``money`` (minor units; the ``currency`` number, CNY when absent), ``percent`` (a
 ratio), ``bps`` (basis points as a percentage), ``int``, ``one`` (one decimal), ``quantity`` (by the
-``unit`` number: money, a percentage, or a number with its word ``[unit_…]``). A value that is a
-mapping of languages is written in the language asked for.
+``unit`` number: money, a percentage, or a number with its word ``[unit_…]``), ``of WORD`` (so many
+of an English word: 1 day, 2 days). A value that is a mapping of languages is written in the
+language asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from jinqiao.domain.decision import Reason
 from jinqiao.domain.money import Money
 from jinqiao.errors import InputError, NotFound
 
-__all__ = ["LANGUAGES", "codes", "render", "sentence"]
+__all__ = ["LANGUAGES", "codes", "counted", "render", "sentence"]
 
 LANGUAGES = ("zh", "en")
 
@@ -36,6 +37,8 @@ class _Numbers(string.Formatter):
             return "–"
         if isinstance(value, Mapping):
             value = value[self.language]
+        if format_spec.startswith("of "):
+            return counted(round(value), format_spec.removeprefix("of "))
         match format_spec:
             case "quantity":
                 return self._quantity(value)
@@ -77,6 +80,11 @@ def _catalogue() -> Mapping[str, Mapping[str, str]]:
                     raise InputError(f"message {code!r} is written twice", record=entry.name)
                 merged[code] = texts
     return merged
+
+
+def counted(count: int, word: str) -> str:
+    """Return so many of an English word that takes an s: ``1 day``, ``2 days``, ``0 days``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def codes() -> tuple[str, ...]:
