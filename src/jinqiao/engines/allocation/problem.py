@@ -24,6 +24,9 @@ Sense = Literal["<=", ">="]
 _BIGGEST = 1e15
 """Beyond this a sum of a million values loses whole units."""
 
+_BLOCK = 1 << 22
+"""Pairs looked at together at the door."""
+
 
 def _refuse(message: str, record: str, field_name: str, fix: str) -> InputError:
     return InputError(message, record=record, field=field_name, fix=fix)
@@ -170,8 +173,14 @@ class LimitRow:
             raise _refuse(f"negative quota {self.limit}", self.name, "limit", "0 means none")
         if self.soft_penalty is not None and not 0 <= self.soft_penalty <= _BIGGEST:
             raise _refuse(f"penalty {self.soft_penalty}", self.name, "soft_penalty", "use ≥ 0")
-        products = np.unique(np.atleast_1d(np.asarray(self.products)).astype(np.int32))
-        object.__setattr__(self, "products", products)
+        if not 0 <= self.floor <= 1:
+            raise _refuse(f"floor {self.floor}", self.name, "floor", "use a share in [0, 1]")
+        products = np.unique(np.atleast_1d(np.asarray(self.products)))
+        if products.size and products.dtype.kind not in "iu":
+            raise _refuse(f"products of {products.dtype}", self.name, "products", "use int")
+        if products.size and products[-1] > np.iinfo(np.int32).max:
+            raise _refuse(f"unknown product {products[-1]}", self.name, "products", "from 0")
+        object.__setattr__(self, "products", products.astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,19 +282,44 @@ def check_rows(pairs: Pairs, rows: tuple[LimitRow, ...], n_products: int) -> Non
 
 
 def _check_products(pairs: Pairs, n_products: int) -> None:
-    product = pairs.product
-    unknown = (product < 0) | (product >= n_products)
-    if unknown.any():
-        bad = int(np.argmax(unknown))
-        raise _refuse(
-            f"unknown product {product[bad]}", f"pair {bad}", "product", f"use 0…{n_products - 1}"
-        )
+    """Refuse a product that is unknown, or twice a customer's; a block of pairs at a time."""
+    for first in range(0, pairs.n_pairs, _BLOCK):
+        part = pairs.product[first : first + _BLOCK]
+        if not 0 <= part.min() <= part.max() < n_products:
+            bad = first + int(np.argmax((part < 0) | (part >= n_products)))
+            known = f"use 0…{n_products - 1}"
+            raise _refuse(f"unknown product {pairs.product[bad]}", f"pair {bad}", "product", known)
+        before = pairs.product[max(first - 1, 0) : first + len(part) - 1]
+        low = max(first, 1)
+        fall = low + np.flatnonzero(pairs.product[low : first + len(part)] <= before)
+        begin = np.searchsorted(pairs.indptr, fall, side="left")
+        fall = fall[pairs.indptr[np.minimum(begin, pairs.n_customers)] != fall]
+        if len(fall):
+            _check_once(pairs, np.unique(np.searchsorted(pairs.indptr, fall, side="right") - 1))
+
+
+def _check_once(pairs: Pairs, customers: NDArray[np.int64]) -> None:
+    """Refuse a product that comes twice among the pairs of these customers."""
+    size = pairs.indptr[customers + 1] - pairs.indptr[customers]
+    start = np.cumsum(size) - size
+    owner = np.repeat(np.arange(len(customers)), size)
+    where = np.arange(int(size.sum())) - start[owner] + pairs.indptr[customers][owner]
+    order = np.lexsort((where, pairs.product[where], owner))
+    owner, where = owner[order], where[order]
+    product = pairs.product[where]
+    twice = np.flatnonzero((owner[1:] == owner[:-1]) & (product[1:] == product[:-1]))
+    if len(twice):
+        bad = int(where[twice[0] + 1])
+        name = f"pair {bad} (customer {customers[owner[twice[0]]]}, product {pairs.product[bad]})"
+        raise _refuse("a product twice", name, "product", "give each pair once")
 
 
 def _check_segment(row: LimitRow, n_customers: int) -> None:
     if row.customers is None:
         return
     array = np.asarray(row.customers)
+    if array.size and array.dtype.kind not in "biu":
+        raise _refuse(f"customers of {array.dtype}", row.name, "customers", "use bool or int")
     if array.dtype == bool and array.shape != (n_customers,):
         raise _refuse(
             f"a mask of {array.shape} for {n_customers} customers",

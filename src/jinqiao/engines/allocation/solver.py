@@ -78,6 +78,8 @@ def solve(
     >>> solve(pairs, 1, [quota], n_products=2).chosen
     array([ True, False, False,  True])
     """
+    if not gap_target >= 0:
+        raise InputError(f"a gap of {gap_target}", field="gap_target", fix="use a share ≥ 0")
     problem = prepared(pairs, slots, rows, n_products, segment)
     problem.source.threads = threads or len(os.sched_getaffinity(0))
     meter = Meter(pairs.n_pairs, progress, stop)
