@@ -264,6 +264,7 @@ def _figures(played: Rehearsal, inputs: Any, compared: Evaluation, days: int) ->
     from jinqiao import catalog as catalogs
     from jinqiao import settlement
     from jinqiao.flow import evaluate
+    from jinqiao.flow.reported import report_of
     from jinqiao.synthetic import Market
 
     engine, market = played.engine, played.market
@@ -290,6 +291,7 @@ def _figures(played: Rehearsal, inputs: Any, compared: Evaluation, days: int) ->
         "plan_violation_max": worst,
         "over_delivered_units": over,
         "journal_sum_minor": journal,
+        "reported": report_of(inputs, compared, own, played.life),
     }
 
 

@@ -31,11 +31,11 @@ from jinqiao.shelf import Requests, Serving
 from jinqiao.shelf.scoring import candidates
 from jinqiao.shelf.scoring import score as score_pairs
 from jinqiao.synthetic import Life, Market
-from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Truth
+from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Shown, Truth
 
 __all__ = [
-    "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "calibration",
-    "captured_by_plan", "ladder", "weekly_bound",
+    "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "Told", "calibration",
+    "captured_by_plan", "frauds_of", "ladder", "shown_of", "told_of", "weekly_bound",
 ]  # fmt: skip
 
 BASELINES = (
@@ -119,6 +119,8 @@ class Evaluation:
     bound_by_week: tuple[float, ...]
     captured: Mapping[str, Captured]
     lives: Mapping[str, Life] = field(default_factory=dict, repr=False)
+    scarce: tuple[NDArray[np.bool_], ...] = field(default=(), repr=False)
+    """Of each week, the products whose units the bound puts a price on, (p,)."""
 
     @property
     def bound_minor(self) -> float:
@@ -172,7 +174,7 @@ def ladder(inputs: Inputs, progress: Progress | None = None) -> Evaluation:
         for name, player in players.items()
     }
     lives = {name: player.life for name, player in players.items()}
-    return Evaluation(tuple(bound), captured, lives)
+    return Evaluation(tuple(bound), captured, lives, tuple(count > 0 for count, _ in prices))
 
 
 def captured_of(
@@ -205,6 +207,45 @@ def captured_of(
 def captured_by_plan(inputs: Inputs, life: Life) -> Captured:
     """Return what the life under the plan captured in the same stretch."""
     return captured_of("plan", inputs, Truth(inputs.market), life)
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """When a life's accepted clicks were first heard to go on, (c, 3): applied, approved, active.
+
+    Far beyond any run where that never happens.
+    """
+
+    at_us: NDArray[np.int64]
+
+    def seen_share(self, now_us: int) -> list[float]:
+        """Return, stage by stage, what is heard by now of all that will be heard.
+
+        Of clicks; of applications heard of by now; of approvals heard of by now.
+        """
+        base, out = np.ones(len(self.at_us), bool), []
+        for stage in range(3):
+            at = self.at_us[:, stage]
+            coming = base & (at < 2**60)
+            base = base & (at <= now_us)
+            out.append(float(base.sum() / coming.sum()) if coming.any() else 1.0)
+        return out
+
+
+def told_of(life: Life) -> Told:
+    """Return when a life's clicks were heard to go on."""
+    parts = life._tally.fates if life._tally is not None else []
+    return Told(np.concatenate(parts) if parts else np.zeros((0, 3), np.int64))
+
+
+def shown_of(inputs: Inputs, life: Life) -> Shown:
+    """Return what a life showed in the stretch, row by row, with true chances and values."""
+    return Truth(inputs.market).shown(life, inputs.from_us, inputs.until_us)
+
+
+def frauds_of(inputs: Inputs) -> dict[str, NDArray[np.bool_]]:
+    """Return masks of people, (n,) each, by what they mean: ``synthetic.fraud.FRAUDS``."""
+    return Truth(inputs.market).fraud()
 
 
 def calibration(inputs: Inputs) -> dict[str, dict[str, float]]:
