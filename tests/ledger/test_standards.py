@@ -189,6 +189,20 @@ def test_like_rows_without_a_reference_are_two() -> None:
     assert both.rows["transaction_id"].to_pylist() == one.rows["transaction_id"].to_pylist()
 
 
+@pytest.mark.parametrize("kind", ["camt.053", "mt940", "qif"])
+def test_a_bill_mended_and_read_again_adds_only_what_was_mended(kind: str) -> None:
+    """A row that could not be read changes no other row's id, nor does the zone it is read in."""
+    rows = tuple(Written(date(2026, 2, day), -1_100 - day) for day in (1, 2, 2, 3))
+    whole = WRITERS[kind](Ledger(rows, "EUR"))
+    bad = whole.replace(b"11.03", b"x").replace(b"11,03", b"1,1,0")
+    ids = read(whole, BERLIN).rows["transaction_id"].to_pylist()
+    broken = read(bad, BERLIN)
+    assert len(broken.faults) == 1
+    assert broken.rows["transaction_id"].to_pylist() == ids[:3]
+    there = BillHints(zone="America/New_York", currency="EUR")
+    assert read(whole, there).rows["transaction_id"].to_pylist() == ids
+
+
 def test_a_mirrored_payment_and_a_transfer_are_paired_across_formats() -> None:
     """A card in OFX mirrors a wallet's CSV; a transfer out in camt meets its arrival in MT940."""
     row = "2026-02-03 09:10:11,商户消费,老王面馆,午饭,支出,¥28.16,招行信用卡(1),支付成功,1,1,/"

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from jinqiao.domain.ids import keyed_id
 from jinqiao.domain.money import CURRENCIES, Money
 from jinqiao.domain.row_fault import RowFault
-from jinqiao.domain.time import local_date, to_us
+from jinqiao.domain.time import from_us, local_date, to_us
 from jinqiao.errors import InputError, SchemaError
 
 __all__ = [
@@ -187,19 +187,25 @@ def posting_rows(
     """Return rows of BILL_ROWS of all statements, in the file's order.
 
     A row has a running balance where its statement's balances agree. Its id is made of the account
-    and the bank's reference, or, where there is none, of all that the row says; like rows of one
-    statement are numbered, so that a statement that overlaps another gives the same ids.
+    and the bank's reference, or, where there is none, of all that the row says, never of what the
+    rows around it say: a bill mended and read again gives its good rows the ids they had. Like rows
+    are numbered, on through a statement that begins with the balance the last one ended with, and
+    anew in one that does not, which may overlap it.
     """
     rows: list[dict[str, Any]] = []
+    seen: dict[str, Counter[str]] = {}
+    ended: dict[str, int | None] = {}
     for statement in statements:
+        key, opening = f"{statement.account}:{statement.currency}", statement.opening_minor
+        if opening is None or ended.get(key) != opening:
+            seen[key] = Counter()
+        ended[key] = statement.closing_minor
         running = _running(statement)
-        seen: Counter[str] = Counter()
         for place, posting in enumerate(statement.postings):
-            account = f"{statement.account}:{posting.currency}"
             row = _row(posting, statement, running.get(place), digest)
-            base = _base(posting, account, row, zone)
-            seen[base] += 1
-            number = 1 if posting.once and _named(posting.reference) else seen[base]
+            base = _base(posting, row, zone)
+            seen[key][base] += 1
+            number = 1 if posting.once and _named(posting.reference) else seen[key][base]
             rows.append({"transaction_id": keyed_id("txn", base, number), **row})
     return rows
 
@@ -238,14 +244,14 @@ def _row(
     }
 
 
-def _base(posting: Posting, account: str, row: dict[str, Any], zone: str) -> str:
-    amount = posting.amount_minor
+def _base(posting: Posting, row: dict[str, Any], zone: str) -> str:
+    """Return what makes a row the row it is; a day is a day whatever the zone it is read in."""
+    account, amount = row["account_id"], posting.amount_minor
     if _named(posting.reference):
         day = local_date(posting.at_us, zone).isoformat()
         return keyed_id("txn", account, "reference", posting.reference, day, amount)
-    return keyed_id(
-        "txn", account, posting.at_us, amount, row["balance_minor"], posting.reference, row["memo"]
-    )
+    local = from_us(posting.at_us).astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat()
+    return keyed_id("txn", account, local, amount, posting.reference, row["memo"])
 
 
 def _named(reference: str) -> bool:

@@ -69,7 +69,9 @@ def read_qif(data: bytes, hints: BillHints, name: str) -> list[Statement]:
         key = (record.account, record.kind if record.kind in _PAYMENTS else "")
         account = record.account or record.kind
         found = statements.setdefault(key, Statement(account, currency))
-        if record.kind in _LISTS or record.kind == "account":
+        if record is records[-1] and not record.ended:
+            found.faults.append(RowFault(record.line, "^", "ledger_cut_off", {}, name))
+        elif record.kind in _LISTS or record.kind == "account":
             found.notes += 1
         elif record.kind not in _PAYMENTS:
             found.faults.append(RowFault(record.line, "row", "ledger_investment", {}, name))
@@ -86,6 +88,7 @@ def _records(text: str) -> Iterator[_Record]:
         plain = line.strip()
         if plain.startswith("!"):
             if fields:
+                account = _name(fields) if kind == "account" else account
                 yield _Record(first, kind, account, tuple(fields), False)
             header = plain[1:].lower()
             if not header.startswith(("option", "clear")):
@@ -93,8 +96,7 @@ def _records(text: str) -> Iterator[_Record]:
             fields = []
         elif plain == "^":
             if fields:
-                if kind == "account":
-                    account = next((one[1:] for one in fields if one[0] == "N"), "")
+                account = _name(fields) if kind == "account" else account
                 yield _Record(first, kind, account, tuple(fields), True)
             fields = []
         elif plain:
@@ -102,6 +104,10 @@ def _records(text: str) -> Iterator[_Record]:
             fields.append(line.lstrip())
     if fields:
         yield _Record(first, kind, account, tuple(fields), False)
+
+
+def _name(fields: list[str]) -> str:
+    return next((one[1:].strip() for one in fields if one[0] == "N"), "")
 
 
 def _day_first(records: list[_Record], hints: BillHints, name: str) -> bool:
