@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 
 from left_out import leave_out
 
-__all__ = ["spark"]
+__all__ = ["NotHereError", "cluster", "spark"]
 
 _JAVA_MIN = 17
 _QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
@@ -48,14 +49,28 @@ _SETTINGS = {
 }
 
 
+class NotHereError(RuntimeError):
+    """Something that Spark needs is not on this machine; the message says what."""
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """Return a session on a cluster of two executors, or leave the test out with the reason."""
+    try:
+        with cluster() as session:
+            yield session
+    except NotHereError as missing:
+        leave_out(str(missing))
+
+
+@contextmanager
+def cluster() -> Iterator[Any]:
+    """Start a master and two workers; yield a session on them. Raises NotHereError."""
     java = _java()
     if java is None:
-        leave_out(f"Spark: no Java {_JAVA_MIN} or newer (scripts/system-packages.sh)")
+        raise NotHereError(f"Spark: no Java {_JAVA_MIN} or newer (scripts/system-packages.sh)")
     if importlib.util.find_spec("pyspark") is None:
-        leave_out("Spark: pyspark is not installed (pip install 'jinqiao[spark]')")
+        raise NotHereError("Spark: pyspark is not installed (pip install 'jinqiao[spark]')")
     folder = Path(tempfile.mkdtemp(prefix="jq-spark-"))
     started: list[subprocess.Popen[bytes]] = []
     try:

@@ -69,3 +69,13 @@ def test_an_executors_refusal_comes_back_whole(spark: Any, tmp_path: Path) -> No
     files = match.PairFiles(folder, found.n_products)
     with pytest.raises(InputError, match=r"pairs-0.parquet, row group 0, row 77 .*value"):
         match.solve_spark(spark, files, found.rows, tmp_path / "plan")
+
+
+def test_the_page_runs(spark: Any, tmp_path: Path) -> None:
+    """The example of ``docs/how-to/solve-on-spark.md`` solves and certifies."""
+    found = market(seed=6, n=1_000, n_products=6)
+    frame = spark.read.parquet(str(written(found, tmp_path / "raw", files=1)))
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "solve-on-spark.md"
+    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    frame = frame.select("customer", "product", "value")
+    exec(compile(code, page.name, "exec"), {"spark": spark, "frame": frame, "folder": tmp_path})

@@ -123,6 +123,7 @@ class _Cluster:
         numbers = self.session.range(0, count, 1, count)
         table: pa.Table = numbers.mapInArrow(_Worked(task), _ANSWER).toArrow()
         self.watch.executors |= set(table["executor"].to_pylist())
+        self.watch.received += table.nbytes
         found = dict(zip(table["number"].to_pylist(), table["answer"].to_pylist(), strict=True))
         answers = [found[number] for number in range(count)]
         for answer in answers:

@@ -48,6 +48,8 @@ class Watch:
     skipped: int = 0
     executors: set[str] = field(default_factory=set)
     """The executors that have worked so far, where the run is on Spark."""
+    received: int = 0
+    """Bytes that executors have sent."""
 
     def begin(self, stage: str) -> None:
         """Begin a turn of a stage."""
