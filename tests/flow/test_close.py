@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from jinqiao.conversion import ClickOut
 from jinqiao.domain.application import Click, Postback
 from jinqiao.domain.stage import Polarity, Stage
 from jinqiao.domain.time import DAY_US, from_us, to_us
-from jinqiao.flow import books, daily
+from jinqiao.flow import books, bulk, daily, rejected
 from jinqiao.flow.intake import apply_catalog
 from jinqiao.flow.live import receive_reports
 from jinqiao.flow.wiring import Engine, open_engine
@@ -110,3 +111,39 @@ def test_an_issued_statement_keeps_its_days_when_the_file_moves(engine: Engine) 
     assert issued.lines
     moved_to(engine, "America/Los_Angeles")
     assert books.statement_of(engine, HOUSE, "2026-10", version=1) == issued
+
+
+def test_a_report_that_cannot_be_read_is_kept_and_replayed(engine: Engine, tmp_path: Path) -> None:
+    """A file's unreadable rows wait with the other rejects, once each; mended, they count."""
+    click = clicked(engine, 1, 1)
+    good = {
+        "report_id": "r1", "institution_id": HOUSE, "click_id": click.click_id,
+        "stage": "application", "occurred_at": from_us(engine.clock()).isoformat(),
+    }  # fmt: skip
+    bad = [
+        {**good, "occurred_at": "soon"},
+        {**good, "report_id": "r2", "note": "x"},
+        {"report_id": "r3", "institution_id": HOUSE},
+    ]
+    file = tmp_path / "reports.ndjson"
+    file.write_text("".join(json.dumps(row) + "\n" for row in bad), encoding="utf-8")
+    for _ in range(2):
+        got = bulk.import_reports(engine, file)
+        assert (got["received"], got["rejected"], got["accepted"]) == (3, 3, 0)
+    waiting = {row["record"]: row for row in rejected.reject_list(engine)}
+    assert {name: row["field"] for name, row in waiting.items()} == {
+        "r1": "occurred_at", "r2": "note", "r3": "click_id",
+    }  # fmt: skip
+    shown = rejected.reject_show(engine, waiting["r1"]["reject_id"])
+    assert shown["body"] == bad[0]
+    assert "occurred_at" in shown["why"]["en"]
+    again = rejected.replay(engine)["reports"]
+    assert (again["received"], again["rejected"], again["accepted"]) == (3, 3, 0)
+    mended = {
+        waiting["r1"]["reject_id"]: {"occurred_at": good["occurred_at"]},
+        waiting["r2"]["reject_id"]: {"note": None},
+    }
+    assert rejected.replay(engine, mended)["reports"]["accepted"] == 2
+    assert [row["record"] for row in rejected.reject_list(engine)] == ["r3"]
+    with engine.records.reading() as tx:
+        assert conversion.applications_of(tx, "cust").applications[0].state == "application"

@@ -30,7 +30,15 @@ from jinqiao.conversion.clicks import (
 from jinqiao.conversion.fold import fold
 from jinqiao.conversion.late import late_reports, learn_late_reports
 from jinqiao.conversion.outbox import OutcomeBatch, drain, mark_drained
-from jinqiao.conversion.receive import Change, Receipt, Rejected, receive, rejects, replay
+from jinqiao.conversion.receive import (
+    Change,
+    Receipt,
+    Rejected,
+    keep_unreadable,
+    receive,
+    rejects,
+    replay,
+)
 from jinqiao.conversion.signing import OpenedClick, open_click, sign_click
 
 __all__ = [
@@ -47,6 +55,7 @@ __all__ = [
     "drain",
     "expire",
     "fold",
+    "keep_unreadable",
     "late_reports",
     "learn_late_reports",
     "mark_drained",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jinqiao.conversion.applications import applications_by_click, row_of_folded
@@ -29,9 +30,10 @@ from jinqiao.store.base import Row, Tx
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Change", "Receipt", "Rejected", "receive", "rejects", "replay"]
+__all__ = ["Change", "Receipt", "Rejected", "keep_unreadable", "receive", "rejects", "replay"]
 
 _ACCEPTED, _DUPLICATE, _REJECTED = "accepted", "duplicate", "rejected"
+_UNREADABLE = "report_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ def replay(
 
     ``fixed`` maps a reject id to the fields to change (plain values: stage and polarity as text,
     instants in µs); None replays every open one as it came. What is accepted, or a duplicate of
-    what was, is open no longer.
+    what was, is open no longer. A report that could not be read (``keep_unreadable``) must be given
+    every field it needs in ``fixed``, else it is rejected as it was.
     """
     where: dict[str, Any] = {"status": "open"}
     if fixed is not None:
@@ -132,20 +135,66 @@ def replay(
         if unknown:
             raise SchemaError("a report has no such field", record=REPORTS.name, field=unknown[0])
     waiting = tx.find("report_rejects", where, order_by=("received_at", "reject_id"), limit=limit)
-    rows = [
-        {**opened_body(item["body"]), **(fixed or {}).get(item["reject_id"], {})}
-        for item in waiting
-    ]
-    receipt = _receive_rows(tx, rows, now_us)
+    rows = [_once_more(item, (fixed or {}).get(item["reject_id"], {})) for item in waiting]
+    receipt = _receive_rows(tx, [row for row in rows if row is not None], now_us)
+    told = iter(receipt.results)
+    results = tuple(_REJECTED if row is None else next(told) for row in rows)
+    still = tuple(_unreadable(item) for item, row in zip(waiting, rows, strict=True) if row is None)
+    receipt = replace(receipt, results=results, rejected=receipt.rejected + still)
     done = [
         item["reject_id"]
-        for item, result in zip(waiting, receipt.results, strict=True)
+        for item, result in zip(waiting, results, strict=True)
         if result in (_ACCEPTED, _DUPLICATE)
     ]
     if done:
         closed = {"status": "accepted", "replayed_at": now_us}
         tx.update("report_rejects", {"reject_id": done}, closed)
     return receipt
+
+
+def keep_unreadable(
+    tx: Tx, rows: Sequence[tuple[Mapping[str, object], str]], *, now_us: int
+) -> tuple[Rejected, ...]:
+    """Keep reports that are no rows of REPORTS, each with its field at fault; return them.
+
+    ``rows``: plain values as they came, of any shape that JSON holds; the same again is kept once.
+    """
+    kept = []
+    for row, name in rows:
+        body = json.dumps(row, default=str, sort_keys=True)
+        kept.append({
+            "reject_id": keyed_id("rej", _UNREADABLE, body),
+            "institution_id": _shown(str(row.get("institution_id") or ""), 96),
+            "report_id": _shown(str(row.get("report_id") or ""), 128),
+            "code": _UNREADABLE,
+            "field": _shown(name, 64),
+            "numbers": {"field": _shown(name, 64)},
+            "body": body,
+            "status": "open",
+            "received_at": now_us,
+            "replayed_at": None,
+        })  # fmt: skip
+    if kept:
+        tx.insert_new("report_rejects", kept)
+    return tuple(_unreadable(item) for item in kept)
+
+
+def _unreadable(item: Row) -> Rejected:
+    reason = Reason(_UNREADABLE, dict(item["numbers"]))
+    return Rejected(
+        item["reject_id"], item["institution_id"], item["report_id"], item["field"], reason
+    )
+
+
+def _once_more(item: Row, fixed: Mapping[str, object]) -> dict[str, Any] | None:
+    """Return a rejected report with its mended fields, None while it cannot be read."""
+    body = opened_body(item["body"])
+    if item["code"] != _UNREADABLE:
+        return {**body, **fixed}
+    needed = [column.name for column in REPORTS.columns if not column.nullable]
+    if any(fixed.get(name) is None for name in needed):
+        return None
+    return {name: fixed.get(name) for name in REPORTS.names}
 
 
 def _receive_rows(tx: Tx, rows: list[dict[str, Any]], now_us: int) -> Receipt:

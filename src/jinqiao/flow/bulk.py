@@ -115,16 +115,25 @@ def import_consents(engine: Engine, path: Path) -> dict[str, Any]:
 
 
 def import_reports(engine: Engine, path: Path) -> dict[str, Any]:
-    """Return what became of a file of institutions' reports, each with its ``institution_id``."""
+    """Return what became of a file of institutions' reports, each with its ``institution_id``.
+
+    What cannot be read is kept with the other rejects, to be mended and replayed.
+    """
+    from jinqiao import conversion
     from jinqiao.flow.live import receive_reports
 
     good: list[dict[str, Any]] = []
     faults: list[dict[str, Any]] = []
+    unread: list[tuple[Mapping[str, object], str]] = []
     for number, raw in enumerate(read_rows(path), start=1):
         try:
             good.append(report_rows([raw], received_us=engine.clock())[0])
         except JinqiaoError as error:
             faults.append(_read_fault(number, error))
+            unread.append((raw, error.field or ""))
+    if unread:
+        with engine.writing(durable=True) as tx:
+            conversion.keep_unreadable(tx, unread, now_us=engine.clock())
     counts = {"accepted": 0, "duplicate": 0, "rejected": len(faults)}
     for at in range(0, len(good), _AT_ONCE):
         receipt: Receipt = receive_reports(engine, _table(good[at : at + _AT_ONCE], REPORTS))

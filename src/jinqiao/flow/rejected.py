@@ -143,6 +143,7 @@ def _replay_reports(
     from jinqiao import catalog, conversion
 
     now = engine.clock()
+    fixed = None if fixed is None else _readable(engine, fixed)
 
     def step(tx: Tx) -> Any:
         receipt = conversion.replay(tx, now_us=now, fixed=fixed)
@@ -154,3 +155,24 @@ def _replay_reports(
         "received": got.received, "accepted": got.accepted, "rejected": len(got.rejected),
         "duplicate": got.duplicate,
     }  # fmt: skip
+
+
+def _readable(
+    engine: Engine, fixed: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the fixes, those of reports that could not be read as whole rows where they now can.
+
+    Their fields may be written as a file writes them; the arrival stays what it was at first.
+    """
+    from jinqiao import conversion
+    from jinqiao.flow.bulk import report_rows
+
+    with engine.records.reading() as tx:
+        kept = {row["reject_id"]: row for row in conversion.rejects(tx, limit=100_000)}
+    made = dict(fixed)
+    for name, changes in fixed.items():
+        row = kept.get(name)
+        if row is not None and row["code"] == "report_unreadable":
+            whole = {**row["body"], **changes}
+            made[name] = report_rows([whole], received_us=row["received_at"])[0]
+    return made
