@@ -1,10 +1,11 @@
 """Chances of reaching each stage, calibrated and aware of delay.
 
 In: profiles as of the moments offers were shown, decisions, outcomes, products; or anyone's arrays.
-Out: a chain of four stage models, chances for pairs, reasons, a model card.
+Out: a chain of four stage models, chances for pairs, reasons, a model card; what a contact changes.
 Always: nothing after as-of is read; no feature a purpose may not use; open cases are not a no.
 From: gradient boosting (Ke 2017) on a multilevel logistic (Gelman & Hill 2007), Platt calibration,
-delayed feedback (Chapelle 2014), pairs scored by QuickScorer (Lucchese 2015).
+delayed feedback (Chapelle 2014), pairs scored by QuickScorer (Lucchese 2015), uplift by doubly
+robust and X-learners (Kennedy 2023, Künzel 2019).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from jinqiao.propensity.scorer import Scorer
 from jinqiao.propensity.stage import Levels, StageModel, StageSpec, fit_stage
 from jinqiao.propensity.tables import TableModel, fit_table
 from jinqiao.propensity.training import TrainingSet, training_set
+from jinqiao.propensity.uplift import Uplift, UpliftModel, fit_uplift
 
 __all__ = [
     "ChainModel",
@@ -37,6 +39,8 @@ __all__ = [
     "StageSpec",
     "TableModel",
     "TrainingSet",
+    "Uplift",
+    "UpliftModel",
     "area_figures",
     "card_page",
     "contributions",
@@ -45,6 +49,7 @@ __all__ = [
     "fit_score",
     "fit_stage",
     "fit_table",
+    "fit_uplift",
     "load",
     "reasons",
     "save",
