@@ -147,3 +147,21 @@ def test_a_report_that_cannot_be_read_is_kept_and_replayed(engine: Engine, tmp_p
     assert [row["record"] for row in rejected.reject_list(engine)] == ["r3"]
     with engine.records.reading() as tx:
         assert conversion.applications_of(tx, "cust").applications[0].state == "application"
+
+
+def test_holds_are_freed_however_many_there_are(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More holds than one transaction takes are all marked, each once, and progress is told."""
+    monkeypatch.setattr(daily, "EXPIRED_AT_ONCE", 3)
+    clicks = [clicked(engine, number, 1) for number in range(10)]
+    later = engine.clock() + 30 * DAY_US
+    steps: list[float] = []
+    daily.expire_holds(engine, later, lambda step, share: steps.append(share))
+    with engine.records.reading() as tx:
+        marked = tx.find("clicks", {"expired_at": later})
+        assert not conversion.holds_due(tx, now_us=later)
+    assert {row["click_id"] for row in marked} == {click.click_id for click in clicks}
+    assert len(steps) > 3
+    assert steps[-1] == 1.0
+    assert daily.expire_holds(engine, later + 1) == 0

@@ -20,6 +20,7 @@ __all__ = [
     "click",
     "click_of_row",
     "expire",
+    "holds_due",
     "mark_left",
     "mark_sold_out",
     "record_click",
@@ -86,6 +87,7 @@ def click(tx: Tx, click_id: str) -> Click:
 def expire(tx: Tx, *, now_us: int, limit: int = 10_000) -> tuple[ClickId, ...]:
     """Return the clicks whose hold has passed without one report, marking each once.
 
+    At most ``limit`` holds are looked at, the oldest first; ``holds_due`` tells whether more wait.
     Each puts one outcome of polarity ``expired`` at the stage that did not come, an application. It
     stands only while nobody reports that stage: a report that comes later counts in its place.
     """
@@ -103,6 +105,12 @@ def expire(tx: Tx, *, now_us: int, limit: int = 10_000) -> tuple[ClickId, ...]:
         tx.update("clicks", {"click_id": ids}, {"expired_at": now_us})
     put(tx, [_expiry(row) for row in silent])
     return tuple(ClickId(row["click_id"]) for row in silent)
+
+
+def holds_due(tx: Tx, *, now_us: int) -> bool:
+    """Return whether the hold of any click has passed and was not marked yet."""
+    due = {"expired_at": None, "reserved": True}
+    return bool(tx.find("clicks", due, below={"expires_at": now_us + 1}, limit=1))
 
 
 def click_of_row(row: Row) -> Click:

@@ -63,6 +63,7 @@ __all__ = [
     "with_plan",
 ]
 
+EXPIRED_AT_ONCE = 10_000
 CLICKS_MIN = 200
 """Below so many clicks nothing is learnt and the base chances stand."""
 _BASE_CHANCES = (0.05, 0.2, 0.4, 0.7)
@@ -443,18 +444,37 @@ def publish(
     return engine.snapshots.publish(serving.versions.snapshot, write, check)
 
 
-def expire_holds(engine: Engine, now_us: int) -> int:
-    """Free the units of click-outs whose hold has passed without a report; return how many."""
-    with engine.writing() as tx:
-        return expire_within(tx, now_us)
+def expire_holds(engine: Engine, now_us: int, progress: Progress = nothing_to_say) -> int:
+    """Free the units of click-outs whose hold has passed without a report; return how many.
+
+    However many there are: some ten thousand a transaction, until none is due.
+    """
+    freed, more = 0, True
+    while more:
+        with engine.writing() as tx:
+            some, more = _expire_some(tx, now_us)
+        freed += some
+        progress(f"holds that have passed: {freed:,}", 0.0 if more else 1.0)
+    return freed
 
 
 def expire_within(tx: Tx, now_us: int) -> int:
     """Return the same inside a transaction that is open already."""
+    freed, more = 0, True
+    while more:
+        some, more = _expire_some(tx, now_us)
+        freed += some
+    return freed
+
+
+def _expire_some(tx: Tx, now_us: int) -> tuple[int, bool]:
+    """Free some units; return how many, and whether more may be due."""
     from jinqiao import conversion
 
-    conversion.expire(tx, now_us=now_us)
-    return catalogs.expire(tx, now_us)
+    conversion.expire(tx, now_us=now_us, limit=EXPIRED_AT_ONCE)
+    freed = catalogs.expire(tx, now_us, limit=EXPIRED_AT_ONCE)
+    more = freed == EXPIRED_AT_ONCE or conversion.holds_due(tx, now_us=now_us)
+    return freed, more
 
 
 def close(engine: Engine, as_of_us: int) -> Settled:
