@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jinqiao.engines.allocation.sweep import backsolve
+
 __all__ = ["Box"]
+
+_FEW = 64
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +30,8 @@ class Box:
         """Return argmin g·d + d·H·d/2 over lower ≤ d ≤ upper; lower ≤ 0 ≤ upper."""
         stiff = np.diag(hessian)
         floor = max(float(stiff.max(initial=0.0)) * 1e-10, 1e-12)
-        matrix = hessian + np.diag(np.full(len(gradient), floor))
+        matrix = hessian.copy()
+        matrix[np.diag_indices_from(matrix)] += floor
         found = self._primal_dual(matrix, gradient, lower, upper)
         return _walk(matrix, gradient, lower, upper) if found is None else found
 
@@ -43,7 +48,8 @@ class Box:
             else:
                 guess = step - multiplier / scale
                 state = (guess <= lower).astype(np.int8) - (guess >= upper).astype(np.int8)
-            if previous is not None and (state == previous).all():
+            # A few rows of many still changing sides move the step by little: the next one will.
+            if previous is not None and (state != previous).sum() <= len(state) // _FEW:
                 self.state = state
                 return np.clip(step, lower, upper)
             previous = state
@@ -58,7 +64,13 @@ class Box:
 
 
 def _solve(matrix: Floats, right: Floats) -> Floats:
-    solved: Floats = np.linalg.solve(matrix, right)
+    """Return the solution of a positive definite system, by Cholesky."""
+    try:
+        lower = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return np.linalg.solve(matrix, right).astype(np.float64)
+    solved = right.copy()
+    backsolve(lower, solved)
     return solved
 
 
@@ -73,7 +85,7 @@ def _walk(matrix: Floats, gradient: Floats, lower: Floats, upper: Floats) -> Flo
         slope = gradient + matrix @ step
         if free.any():
             index = np.flatnonzero(free)
-            way = np.linalg.solve(matrix[np.ix_(index, index)], -slope[index])
+            way = _solve(matrix[np.ix_(index, index)], -slope[index])
             room = np.where(way > 0, upper[index] - step[index], lower[index] - step[index])
             ratio = np.divide(room, way, out=np.full(len(way), np.inf), where=way != 0)
             block = int(np.argmin(ratio))

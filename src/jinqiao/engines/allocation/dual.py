@@ -153,6 +153,7 @@ class Dual:
     ceiling: Floats
     meter: Meter
     everyone: float
+    box: Box = field(default_factory=Box)
 
     @classmethod
     def of(cls, terms: Terms, tally: Tally, core: Core, meter: Meter, ceiling: Floats) -> Dual:
@@ -168,11 +169,13 @@ class Dual:
         )
         self.meter.read += self.core.n_pairs
         decided = self.value + float(duals @ (terms.limit - self.used))
-        hessian += np.tril(hessian, -1).T
         size = terms.size
+        hessian += np.tril(hessian, -1).T
+        hessian /= mu * size
+        hessian /= size[:, None]
         return Point(
             duals, decided + exact, decided + smooth, exact - fractional, used,
-            (terms.limit - used) / size, hessian / (mu * np.outer(size, size)), marginal,
+            (terms.limit - used) / size, hessian, marginal,
         )  # fmt: skip
 
     def descend(
@@ -184,9 +187,11 @@ class Dual:
         """
         size = self.terms.size
         upper = self.ceiling * size
-        reach, box = 4.0 * mu, Box()
+        reach, box = 4.0 * mu, self.box
+        recent: list[float] = []
         for _ in range(steps):
-            if self.meter.halted():
+            # Steps that promise much and bring nothing: kinks narrower than mu.
+            if self.meter.halted() or (len(recent) > 3 and sum(recent[-4:]) < tolerance):
                 break
             y = point.duals * size
             step = box.step(
@@ -210,6 +215,7 @@ class Dual:
                 assert leash is not None
                 leash.taut = True
                 return new if ratio > 0.0 else point
+            recent.append(max(point.smooth - new.smooth, 0.0))
             if ratio > 1e-4:
                 point = new
             if ratio < 0.2:

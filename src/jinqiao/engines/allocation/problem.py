@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from jinqiao.errors import InputError
 
-__all__ = ["Certificate", "LimitRow", "Pairs", "Plan", "PriceTables", "check_rows", "check_slots"]
+__all__ = [
+    "Certificate",
+    "LimitRow",
+    "Pairs",
+    "Plan",
+    "PriceTables",
+    "check_products",
+    "check_rows",
+    "check_slots",
+]
 
 Measure = Literal["count", "cost", "approval"]
 Sense = Literal["<=", ">="]
@@ -39,24 +48,30 @@ class Pairs:
     Parameters
     ----------
     indptr : (n + 1,) int64; pairs ``indptr[c]:indptr[c + 1]`` belong to customer c.
-    product : (nnz,) int32; at most once a customer.
-    value : (nnz,) float64, any sign, one unit for all (minor units of money, say).
-    use : units of a count limit one pair takes: a number, or (nnz,); ≥ 0. A chance is allowed.
-    cost : money one pair takes of a budget: a number, or (nnz,).
+    product : (nnz,) int32 or uint16; at most once a customer.
+    value : (nnz,) float64 or float32, any sign, one unit for all (minor units of money, say).
+    use : units of a count limit one pair takes; ≥ 0. A chance is allowed.
+    cost : money one pair takes of a budget.
     approval : chance of approval in [0, 1] for approval rows, or None.
+
+    ``use``, ``cost`` and ``approval`` are each a number, a column (nnz,), or one number a product,
+    (n_products,); where there are as many pairs as products, (1, n_products) says which is meant.
+    Arrays of these types are used as they are, not copied.
     """
 
     indptr: NDArray[np.int64]
-    product: NDArray[np.int32]
-    value: NDArray[np.float64]
-    use: float | NDArray[np.float64] = 1.0
-    cost: float | NDArray[np.float64] = 0.0
-    approval: NDArray[np.float64] | None = None
+    product: NDArray[np.int32] | NDArray[np.uint16]
+    value: NDArray[np.float64] | NDArray[np.float32]
+    use: float | NDArray[np.floating] = 1.0
+    cost: float | NDArray[np.floating] = 0.0
+    approval: float | NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "indptr", _whole(self.indptr, np.int64, "indptr"))
-        put(self, "product", _whole(self.product, np.int32, "product"))
+        short = np.asarray(self.product).dtype in (np.uint8, np.uint16)
+        kind = np.uint16 if short else np.int32
+        put(self, "product", _whole(self.product, kind, "product"))
         self._check_shape()
         put(self, "value", self._column("value", self.value))
         put(self, "use", self._column("use", self.use, lower=0.0))
@@ -78,16 +93,20 @@ class Pairs:
         return np.repeat(np.arange(self.n_customers), np.diff(self.indptr))
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """Return use, cost or approval as (nnz,), a scalar spread over every pair."""
+        """Return use, cost or approval as (nnz,), one number or one a product spread over pairs."""
         given = getattr(self, name)
-        given = 0.0 if given is None else given
-        return np.broadcast_to(np.asarray(given, np.float64), (self.n_pairs,))
+        array = np.asarray(0.0 if given is None else given, np.float64)
+        if array.ndim == 2:
+            spread: NDArray[np.float64] = array[0][self.product]
+            return spread
+        return np.broadcast_to(array, (self.n_pairs,))
 
     def _check_shape(self) -> None:
         if self.indptr.ndim != 1 or len(self.indptr) == 0 or self.indptr[0] != 0:
             raise _refuse("indptr begins with 0", "pairs", "indptr", "prepend a 0")
-        fall = np.flatnonzero(np.diff(self.indptr) < 0)
-        if len(fall):
+        falls = self.indptr[1:] < self.indptr[:-1]
+        if falls.any():
+            fall = np.flatnonzero(falls)
             raise _refuse(
                 f"indptr falls from {self.indptr[fall[0]]} to {self.indptr[fall[0] + 1]}",
                 f"customer {fall[0]}",
@@ -105,28 +124,45 @@ class Pairs:
     def _column(
         self,
         name: str,
-        given: float | NDArray[np.float64],
+        given: float | NDArray[np.floating],
         lower: float = -_BIGGEST,
         upper: float = _BIGGEST,
-    ) -> float | NDArray[np.float64]:
-        array = np.ascontiguousarray(given, dtype=np.float64)
+    ) -> float | NDArray[np.floating]:
+        kind = np.asarray(given).dtype
+        array = np.ascontiguousarray(given, kind if kind == np.float32 else np.float64)
         if np.ndim(given) == 0:
             array = array.reshape(1)
         elif array.shape != (self.n_pairs,):
-            raise _refuse(
-                f"{array.shape} values for {self.n_pairs} pairs", "pairs", name, "one value a pair"
-            )
-        good = (array >= lower) & (array <= upper)
-        if not good.all():
-            bad = int(np.argmin(good))
-            customer = int(np.searchsorted(self.indptr, bad, side="right")) - 1
-            raise _refuse(
-                f"{array[bad]} is not a number in [{lower:g}, {upper:g}]",
-                f"pair {bad} (customer {customer}, product {self.product[bad]})",
-                name,
-                "drop the pair or give it a finite number",
-            )
+            array = self._per_product(name, array)
+        if array.size and not (lower <= array.min() and array.max() <= upper):
+            self._refuse_number(name, array, lower, upper)
         return float(array[0]) if np.ndim(given) == 0 else array
+
+    def _per_product(self, name: str, array: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return a column of one number a product as (1, n_products)."""
+        column = array.reshape(1, -1) if array.ndim == 1 else array
+        known = int(self.product.max(initial=-1)) < column.shape[-1] and name != "value"
+        if column.ndim != 2 or len(column) != 1 or not known:
+            raise _refuse(
+                f"{array.shape} values for {self.n_pairs} pairs", "pairs", name,
+                "one value a pair" if name == "value" else "one value a pair, or one a product",
+            )  # fmt: skip
+        return column
+
+    def _refuse_number(
+        self, name: str, array: NDArray[np.floating], lower: float, upper: float
+    ) -> None:
+        bad = int(np.argmin((array >= lower) & (array <= upper)))
+        where = f"product {bad}"
+        if array.shape == (self.n_pairs,):
+            customer = int(np.searchsorted(self.indptr, bad, side="right")) - 1
+            where = f"pair {bad} (customer {customer}, product {self.product[bad]})"
+        raise _refuse(
+            f"{array.ravel()[bad]} is not a number in [{lower:g}, {upper:g}]",
+            where if np.size(getattr(self, name)) > 1 or array.size > 1 else "pairs",
+            name,
+            "drop the pair or give it a finite number",
+        )
 
 
 def _whole(given: object, dtype: type, name: str) -> NDArray[np.int64]:
@@ -134,7 +170,11 @@ def _whole(given: object, dtype: type, name: str) -> NDArray[np.int64]:
     if array.dtype.kind not in "iu" and array.size:
         raise _refuse(f"{name} holds {array.dtype}, not whole numbers", "pairs", name, "use int")
     limits = np.iinfo(dtype)
-    if array.size and (array.min() < limits.min or array.max() > limits.max):
+    if (
+        array.size
+        and array.dtype != dtype
+        and (array.min() < limits.min or array.max() > limits.max)
+    ):
         raise _refuse(f"a number passes {np.dtype(dtype)}", "pairs", name, "number from 0")
     return array.astype(dtype, copy=False)
 
@@ -265,9 +305,19 @@ def check_slots(pairs: Pairs, slots: object) -> NDArray[np.int32]:
     return whole
 
 
-def check_rows(pairs: Pairs, rows: tuple[LimitRow, ...], n_products: int) -> None:
-    """Refuse unknown products and customers, repeated names and approval rows without chances."""
-    _check_products(pairs, n_products)
+def check_rows(
+    pairs: Pairs, rows: tuple[LimitRow, ...], n_products: int, *, look: bool = True
+) -> None:
+    """Refuse unknown products and customers, repeated names and approval rows without chances.
+
+    ``look`` at the product of every pair too (``check_products``).
+    """
+    for name in ("use", "cost", "approval"):
+        shape = np.shape(getattr(pairs, name))
+        if len(shape) == 2 and shape[1] != n_products:
+            raise _refuse(f"{shape[1]} values for {n_products} products", "pairs", name, "one each")
+    if look:
+        check_products(pairs, n_products)
     seen: set[str] = set()
     for row in rows:
         if row.name in seen:
@@ -281,7 +331,7 @@ def check_rows(pairs: Pairs, rows: tuple[LimitRow, ...], n_products: int) -> Non
         _check_segment(row, pairs.n_customers)
 
 
-def _check_products(pairs: Pairs, n_products: int) -> None:
+def check_products(pairs: Pairs, n_products: int) -> None:
     """Refuse a product that is unknown, or twice a customer's; a block of pairs at a time."""
     for first in range(0, pairs.n_pairs, _BLOCK):
         part = pairs.product[first : first + _BLOCK]

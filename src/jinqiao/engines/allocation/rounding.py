@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.dual import Dual, core_arrays
 from jinqiao.engines.allocation.local import best_pairs, improve, use_of
-from jinqiao.engines.allocation.sweep import reduce_pairs
+from jinqiao.engines.allocation.sweep import draw, reduce_pairs
 
 __all__ = ["Rounded", "margins", "round_plan"]
 
@@ -47,13 +47,16 @@ class Rounded:
     excess: float
 
 
-def round_plan(dual: Dual, duals: Floats, rng: np.random.Generator, jitter: float = 0.0) -> Rounded:
+def round_plan(
+    dual: Dual, duals: Floats, mu: float, rng: np.random.Generator, jitter: float = 0.0
+) -> Rounded:
     """Return an integral plan near these prices; ``excess`` is 0 when every hard row holds.
 
-    ``jitter`` in units of a customer's mean best value shakes the reduced values, for another try
-    where repair was stuck.
+    It begins with choices drawn from the smoothed ones at width mu (in units of value), which use
+    of each row what those do, within chance. ``jitter`` in units of a customer's mean best value
+    shakes the reduced values, for another try where repair was stuck.
     """
-    return _Rounding(dual, duals, rng, jitter).run()
+    return _Rounding(dual, duals, mu, rng, jitter).run()
 
 
 def margins(dual: Dual, duals: Floats) -> Floats:
@@ -66,7 +69,9 @@ def margins(dual: Dual, duals: Floats) -> Floats:
 
 
 class _Rounding:
-    def __init__(self, dual: Dual, duals: Floats, rng: np.random.Generator, jitter: float) -> None:
+    def __init__(
+        self, dual: Dual, duals: Floats, mu: float, rng: np.random.Generator, jitter: float
+    ) -> None:
         self.terms, self.arrays, self.decided = dual.terms, core_arrays(dual.core), dual.value
         self.duals, self.rng = duals, rng
         self.start = dual.used
@@ -77,6 +82,8 @@ class _Rounding:
         self.chosen = np.zeros(len(self.reduced), bool)
         self.margin = np.empty(dual.core.n_customers)
         best_pairs(self.arrays, self.reduced, self.chosen, self.margin)
+        self.chosen[:] = False
+        draw(self.arrays, self.reduced, mu, rng.random(dual.core.n_customers), self.chosen)
         self.used = np.zeros(len(self.terms.rows))
         self._recount()
         self.penalty, self.hard = self.terms.penalty, self.terms.hard
@@ -119,6 +126,14 @@ class _Rounding:
         width = float(np.partition(margin, count - 1)[count - 1])
         return self.rng.permutation(np.flatnonzero(margin <= width)), width
 
+    def _nearest(self, who: Ints, count: int) -> Ints:
+        """Return so many of these customers, nearest to a tie, nearest first."""
+        margin = self.margin[who]
+        if len(who) > count:
+            kept = np.argpartition(margin, count)[:count]
+            who, margin = who[kept], margin[kept]
+        return who[np.lexsort((who, margin))]
+
     def _sweep(self, who: Ints, weight: Floats, window: float, shape: _Shape) -> int:
         moves: int = improve(
             self.arrays, who, weight, window, self.tiny, self.terms.limit, shape,
@@ -138,7 +153,7 @@ class _Rounding:
         who, self.width = self._near(max(2000, 20 * m))
         width = self.width
         none = np.zeros(m)
-        strength = max(width, self.tiny) / 8
+        strength = max(width, 1e-4 * self.terms.value_scale) / 8
         for turn in range(_TURNS):
             under, over = self._pull(strength)
             shape = _Shape(under, over, none, np.zeros(m, bool), self.slack)
@@ -175,8 +190,7 @@ class _Rounding:
             # A move gains at most what the slack of the rows is priced at, less its margin.
             room = float(self.duals @ np.maximum(self.terms.limit - self.used, 0.0))
             who = np.flatnonzero(self.margin <= max(room, self.width))
-            nearest = np.argsort(self.margin[who], kind="stable")
-            who = who[nearest[: max(4000, 40 * m)]]
+            who = self._nearest(who, max(4000, 40 * m))
             window = np.inf if (~self.hard).any() else 0.0
             if self._sweep(who, self.arrays.value, window, shape) == 0:
                 return

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["entries", "extremes", "jit", "scan"]
+__all__ = ["entries", "extremes", "first_wrong", "jit", "scan"]
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -224,3 +224,16 @@ def extremes(product: Any, column: Any, lo: int, hi: int, most: Any) -> Any:
         least = min(least, x)
         most[product[j]] = max(most[product[j]], abs(x))
     return whole, least
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def first_wrong(indptr: Any, product: Any, n_products: int, lo: int, hi: int) -> int:
+    """Return the first pair of customers ``lo:hi`` with an unknown or repeated product, or −1."""
+    seen = np.full(n_products, -1, np.int64)
+    for c in range(lo, hi):
+        for j in range(indptr[c], indptr[c + 1]):
+            p = np.int64(product[j])
+            if p < 0 or p >= n_products or seen[p] == c:
+                return j
+            seen[p] = c
+    return -1

@@ -41,8 +41,14 @@ _WARM = 0.1
 _SCANS, _TRIES, _SHAKES = 4, 4, 20
 """Passes over everyone for one smoothing; roundings of one pass; shaken ones while none holds."""
 
+_ROUNDS = 4
+"""Times everyone is settled, each with more left undecided."""
+
 _SURE, _DRAWS = 3.0, 6
 """Standard errors of a price left as its room; draws they are estimated from."""
+
+_BLUR = 2e-3
+"""Times rows over customers: the share of the value a sample is not asked to settle."""
 
 Floats = NDArray[np.float64]
 Pass = Callable[[Reference], tuple[Tally, Core]]
@@ -137,7 +143,7 @@ class Search:
             chunk = first if noise is None else self.source.sample(terms, size, self.sampler)
             spot = self._settle(
                 lambda at, chunk=chunk: self._scan_sample(chunk, at),  # type: ignore[misc]
-                duals, (mu, _narrowest(m, size)), room, ceiling,
+                duals, (mu, _narrowest(m, size)), room, ceiling, _BLUR * m / size,
             )  # fmt: skip
             change = price_moves(terms, self.source.facts, spot.point.duals - duals)
             if noise is not None:
@@ -191,6 +197,7 @@ class Search:
         mus: tuple[float, float],
         room: float | Floats,
         ceiling: Floats,
+        part: float = 0.0,
     ) -> _Spot:
         """Return where prices come to rest, passing again wherever they moved too far for one."""
         mu, least = mus
@@ -201,7 +208,7 @@ class Search:
             tally, core = scan(at)
             dual = Dual.of(self.terms, tally, core, self.meter, ceiling)
             leash = Leash(self.terms, self.source.facts, at)
-            point, mu = self._narrow(dual, duals, (mu, least), leash)
+            point, mu = self._narrow(dual, duals, (mu, least), leash, part)
             if leash.safe(point.duals) or self.meter.halted():
                 break
             moved = leash.moved(point.duals)
@@ -214,14 +221,18 @@ class Search:
         return _Spot(at, dual, point, mu)
 
     def _narrow(
-        self, dual: Dual, duals: Floats, mus: tuple[float, float], leash: Leash
+        self, dual: Dual, duals: Floats, mus: tuple[float, float], leash: Leash, part: float = 0.0
     ) -> tuple[Point, float]:
-        """Return the point at the narrower of two smoothings, by way of those between."""
+        """Return the point at the narrower of two smoothings, by way of those between.
+
+        ``part`` of the value is what a sample cannot tell anyway.
+        """
         scale, (mu, least) = self.terms.value_scale, mus
         steps = 25 if self.source.facts.n_customers > FIRST else 200
         while True:
             point = dual.at(duals, mu * scale)
-            tolerance = 0.02 * self.gap_target * max(abs(point.smooth), 1e-9 * mu)
+            share = max(0.02 * self.gap_target, part)
+            tolerance = share * max(abs(point.smooth), 1e-9 * mu)
             point = dual.descend(point, mu * scale, steps, tolerance, leash)
             duals = point.duals
             if mu <= least or leash.taut or self.meter.halted():
@@ -230,31 +241,40 @@ class Search:
 
     def _everyone(self, duals: Floats, mus: tuple[float, float], room: float | Floats) -> None:
         mu, least = mus
-        for _ in range(3):
+        for turn in range(_ROUNDS):
+            if self.best is None and turn == _ROUNDS - 1:
+                room = np.inf
             spot = self._settle(self._scan_everyone, duals, (mu, least), room, self.terms.ceiling)
             self._keep(spot.point.bound, spot.point.duals)
             if self._finish(spot):
                 return
             assert self.duals is not None
             duals, mu = self.duals, least
-            room, least = 3.0 * spot.at.room, max(least * 0.1, _LAST)
+            room = 3.0 * spot.at.room
+            if self.best is None:
+                room = np.maximum(room, 0.1 * self.terms.value_scale)
+            least = max(least * 0.1, _LAST)
 
     def _finish(self, spot: _Spot) -> bool:
         """Round; say whether the gap asked for is reached, or nothing more can be done."""
-        duals, mu = spot.point.duals, spot.mu
+        point, mu = spot.point, spot.mu
+        duals = point.duals
         leash = Leash(self.terms, self.source.facts, spot.at)
         for _ in range(_TRIES):
-            self._round(spot, duals)
+            self._round(spot, duals, mu)
             if self._gap() <= self.gap_target or self.meter.halted():
                 return True
-            if mu > _LAST and not leash.taut:
+            if self.best is None and np.isfinite(spot.at.room).all():
+                return False
+            blur = point.loss > 0.1 * self.gap_target * abs(self.bound)
+            if blur and mu > _LAST and not leash.taut:
                 mu = max(mu * 0.3, _LAST)
                 point, _ = self._narrow(spot.dual, duals, (mu, mu), leash)
                 duals = point.duals
                 self._keep(point.bound, duals)
         for shake in range(1, _SHAKES + 1):
             if self.best is None:
-                self._round(spot, duals, 0.05 * shake)
+                self._round(spot, duals, mu, 0.05 * shake)
         return bool(np.isinf(spot.at.room).all())
 
     def _keep(self, bound: float, duals: Floats) -> None:
@@ -286,8 +306,9 @@ class Search:
                 fix="widen the tightest floors and ceilings by one pair, or make one soft",
             )
 
-    def _round(self, spot: _Spot, duals: Floats, jitter: float = 0.0) -> None:
-        new = round_plan(spot.dual, duals, self.rng, jitter)
+    def _round(self, spot: _Spot, duals: Floats, mu: float, jitter: float = 0.0) -> None:
+        width = mu * self.terms.value_scale
+        new = round_plan(spot.dual, duals, width, self.rng, jitter)
         if new.excess > 0:
             return
         if self.best is None or new.primal > self.best.rounded.primal:

@@ -19,6 +19,7 @@ from jinqiao.engines.allocation.problem import (
     LimitRow,
     Pairs,
     Plan,
+    check_products,
     check_rows,
     check_slots,
 )
@@ -115,7 +116,8 @@ def prepared(
 ) -> _Problem:
     """Return the terms and the source of a problem whose rows and columns have been looked at."""
     rows = tuple(rows)
-    check_rows(pairs, rows, n_products)
+    check_rows(pairs, rows, n_products, look=False)
+    _look(pairs, n_products)
     number = isinstance(slots, int) and slots >= 0
     whole = min(slots, _MANY) if number else check_slots(pairs, slots)  # type: ignore[call-overload]
     segment, cover = segments_of(pairs.n_customers, rows, given)
@@ -129,6 +131,14 @@ def prepared(
         rows, n_products, cover, whole_use=facts.whole_use, whole_cost=facts.whole_cost
     )
     return _Problem(terms, Memory(chunk, facts), segment)
+
+
+def _look(pairs: Pairs, n_products: int) -> None:
+    """Refuse an unknown or repeated product."""
+    from jinqiao.engines.allocation.scan import first_wrong
+
+    if first_wrong(pairs.indptr, pairs.product, n_products, 0, pairs.n_customers) >= 0:
+        check_products(pairs, n_products)
 
 
 def _start(terms: Terms, warm: Mapping[str, float] | None) -> Floats | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jinqiao.engines.allocation.scan import jit
 
-__all__ = ["CoreArrays", "reduce_pairs", "sweep"]
+__all__ = ["CoreArrays", "backsolve", "draw", "reduce_pairs", "sweep"]
 
 
 class CoreArrays(NamedTuple):
@@ -27,6 +27,21 @@ class CoreArrays(NamedTuple):
     entry: Any
     row: Any
     coef: Any
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def backsolve(lower: Any, x: Any) -> None:
+    """Overwrite x with the solution of L Lᵀ y = x."""
+    n = len(x)
+    for i in range(n):
+        total = x[i]
+        for k in range(i):
+            total -= lower[i, k] * x[k]
+        x[i] = total / lower[i, i]
+    for i in range(n - 1, -1, -1):
+        x[i] /= lower[i, i]
+        for k in range(i):
+            x[k] -= lower[i, k] * x[i]
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -189,3 +204,40 @@ def sweep(a: Any, duals: Any, mu: float, used: Any, hess: Any) -> Any:
             marginals += 1
             _curve(a, where, x, n, tau > 0.0, weight, room, hess)
     return exact, smooth, fractional, marginals
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def draw(a: Any, reduced: Any, mu: float, uniform: Any, chosen: Any) -> None:
+    """Choose each pair with chance x, at most K a customer: systematic sampling of each one's x.
+
+    ``uniform`` (customers,) in [0, 1). What rows use is then, within chance, what x uses.
+    """
+    degree, slots_max = 1, 1
+    for c in range(len(a.slots)):
+        degree = max(degree, a.ptr[c + 1] - a.ptr[c])
+        slots_max = max(slots_max, a.slots[c])
+    r, x = np.empty(degree), np.empty(degree)
+    where = np.empty(degree, np.int64)
+    top = np.empty(min(slots_max, degree) + 2)
+    for c in range(len(a.slots)):
+        n = 0
+        for j in range(a.ptr[c], a.ptr[c + 1]):
+            if reduced[j] > 0.0:
+                r[n] = reduced[j]
+                where[n] = j
+                n += 1
+        slots = a.slots[c]
+        if n == 0 or slots == 0:
+            continue
+        _spread(r, n, slots, mu, top, x)
+        total, taken = uniform[c], 0
+        for i in range(n):
+            if x[i] >= 1.0:
+                chosen[where[i]] = True
+                taken += 1
+                continue
+            before = np.floor(total)
+            total += x[i]
+            if np.floor(total) > before and taken < slots:
+                chosen[where[i]] = True
+                taken += 1
