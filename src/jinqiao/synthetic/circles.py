@@ -14,7 +14,7 @@ from jinqiao.synthetic.fraud import BOT, COLLUSION, RING, SYNTHETIC
 from jinqiao.synthetic.people import MERCHANT, People
 from jinqiao.synthetic.rows import BANK, KNOWN_PARTY, Calendar, Rows
 
-__all__ = ["go_round", "made_up", "no_history"]
+__all__ = ["first_days", "go_round", "made_up", "no_history"]
 
 CODE = {name: number for number, name in enumerate(CATEGORIES)}
 _TRADES_MONTHLY = 2.5
@@ -27,6 +27,12 @@ _FAR = 1 << 30
 def no_history(people: People) -> NDArray[np.bool_]:
     """Return who has no account when the ledger begins: bots never, made-up people not yet."""
     return np.asarray((people.fraud == BOT) | (people.fraud == SYNTHETIC))
+
+
+def first_days(people: People, calendar: Calendar) -> NDArray[np.int64]:
+    """Return the day each person's accounts are opened: the ledger's first for all but made-up."""
+    joined = -people.tenure_days.astype(np.int64)
+    return np.where(people.fraud == SYNTHETIC, np.maximum(joined, calendar.first), calendar.first)
 
 
 def go_round(people: People, calendar: Calendar, rng: np.random.Generator, rows: Rows) -> None:
@@ -115,7 +121,7 @@ def made_up(people: People, calendar: Calendar, rows: Rows) -> None:
     who = np.flatnonzero(people.fraud == SYNTHETIC)
     cash = np.round(people.liquidity[who] * people.income_minor[who] / 10_000) * 10_000
     paid_in = cash.astype(np.int64)
-    rows.add(who, begin[who], np.full(len(who), 34_000), paid_in, CODE["cash_in"], BANK)
+    rows.add(who, begin[who], np.zeros(len(who), np.int64), paid_in, CODE["cash_in"], BANK)
     for turn, share in enumerate(_BUST_SHARES):
         taken = -np.round(paid_in * share / 100).astype(np.int64) * 100
         second = np.full(len(who), 39_600 + 900 * turn)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.domain.ledger import CATEGORIES
-from jinqiao.synthetic.circles import go_round, made_up, no_history
+from jinqiao.synthetic.circles import first_days, go_round, made_up, no_history
 from jinqiao.synthetic.draws import stream
 from jinqiao.synthetic.moments import before_sales
 from jinqiao.synthetic.people import (
@@ -116,7 +116,8 @@ def ledger_lines(people: People, spec: Spec, seed: int, block: int, start_us: in
         (np.round(people.liquidity * people.income_minor / 100) * 100, np.full(len(people), 5_000))
     ).astype(np.int64)
     opening[:, no_history(people)] = 0
-    return finish(maker.rows, opening, calendar, stream(seed, "arrival", block))
+    arrivals = stream(seed, "arrival", block)
+    return finish(maker.rows, opening, calendar, arrivals, first_days(people, calendar))
 
 
 @dataclass(slots=True)

@@ -133,12 +133,14 @@ def finish(
     opening: NDArray[np.int64],
     calendar: Calendar,
     rng: np.random.Generator,
+    begin: NDArray[np.int64],
 ) -> Lines:
     """Return gathered rows finished: fed wallets, fees, balances, arrivals.
 
-    ``opening`` is (2, n): what lay in the bank account and the wallet when the window began.
+    ``opening`` is (2, n): what lay in the bank account and the wallet when the window began;
+    ``begin`` (n,) the day from which each person's accounts are open.
     """
-    _feed_wallets(rows, calendar)
+    _feed_wallets(rows, calendar, begin)
     columns = _sorted(rows, calendar)
     _add_overdraft_fees(rows, columns, opening, calendar)
     person, day, second, amount, category, account, party = _sorted(rows, calendar)
@@ -155,7 +157,7 @@ def finish(
     )  # fmt: skip
 
 
-def _feed_wallets(rows: Rows, calendar: Calendar) -> None:
+def _feed_wallets(rows: Rows, calendar: Calendar, begin: NDArray[np.int64]) -> None:
     """Move from bank to wallet what the wallet spends: early each month, larger sums one by one.
 
     A payment of ``_DRAWN_MINOR`` or more is drawn on the card as it is made: the card's bill shows
@@ -173,7 +175,7 @@ def _feed_wallets(rows: Rows, calendar: Calendar) -> None:
     total = np.bincount(key, weights=-amount[spent], minlength=size).astype(np.int64)
     hit = np.flatnonzero(total)
     who, when = hit // calendar.months, hit % calendar.months
-    at = np.maximum(calendar.month_first[when], calendar.first)
+    at = np.maximum(calendar.month_first[when], begin[who])
     for account_code, sign in ((BANK, -1), (WALLET, 1)):
         rows.add(who, at, np.zeros(len(hit), np.int64), sign * total[hit], _OWN, account_code, 999)
 

@@ -81,6 +81,7 @@ def order_table(people: People, lines: Lines, seed: int) -> pa.Table:
         key = (shop, turn, np.full(len(rows), place))
         share = np.where(sham, 1.0, 0.05 + 0.15 * uniform(seed, "buyer share", *key))
         took = [np.floor(c * share).astype(np.int64) if place else c for c in left]
+        took = [np.where(took[0] > 0, one, 0) for one in took]
         took[2] = np.minimum(took[2], took[1])
         left = [have - part for have, part in zip(left, took, strict=True)]
         regular = np.floor(uniform(seed, "regular buyer", shop, place) * len(people))
