@@ -190,6 +190,11 @@ def _pairs(tmp_path: Path, **columns: object) -> match.PairFiles:
         ({"product": [0, 1, 7, 0]}, r"group 1, row 0 .*product: unknown product 7"),
         ({"product": [0, -1, 1, 0]}, r"group 0, row 1 .*product: unknown product -1"),
         ({"product": [0, 1, 2**33, 0]}, r"row 0 .*product: unknown product 8589934592"),
+        ({"product": [0, 0, 1, 0]}, r"group 0, row 1 .*product: product 0 twice"),
+        (
+            {"customer": [1, 1, 1, 5], "product": [0, 1, 0, 0]},
+            r"group 1, row 0 .customer 1.: product: product 0 twice",
+        ),
         ({"customer": [2, 1, 3, 4]}, r"group 0, row 1 .*customer: customer 1 after a higher"),
         ({"customer": [1, 4, 2, 5]}, r"group 1, row 0 .*customer: customer 2 after 4"),
         ({"use": [1.0, -1.0, 1.0, 1.0]}, r"group 0, row 1 .*use: -1"),
@@ -208,6 +213,10 @@ def test_a_fault_is_named(tmp_path: Path, columns: dict[str, object], told: str)
     assert caught.value.fix
 
 
+def files_schema() -> pa.Schema:
+    return pa.schema([("customer", pa.int64()), ("product", pa.uint16()), ("value", pa.float32())])
+
+
 def test_wrong_columns_files_and_rows_are_named(tmp_path: Path) -> None:
     """A missing column, texts for numbers, no file, a torn file, rows that files cannot keep."""
     files = _pairs(tmp_path / "a", product=["x", "y", "z", "x"])
@@ -222,6 +231,10 @@ def test_wrong_columns_files_and_rows_are_named(tmp_path: Path) -> None:
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(InputError, match=r"torn.parquet"):
         match.solve_files(match.PairFiles(tmp_path / "torn.parquet", 2), [], tmp_path / "plan4")
+    empty = pa.table({"customer": pa.array([], pa.int64()), "product": [], "value": []})
+    pq.write_table(empty.cast(files_schema()), tmp_path / "empty.parquet")
+    with pytest.raises(InputError, match="no pairs"):
+        match.solve_files(match.PairFiles(tmp_path / "empty.parquet", 2), [], tmp_path / "plan6")
     with pytest.raises(InputError, match="negative quota"):
         match.LimitRow("q", "<=", -1, "count", [0])
     files = _pairs(tmp_path / "c")

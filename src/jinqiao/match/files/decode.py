@@ -114,9 +114,28 @@ def checked(files: PairFiles, place: Place, group: Group) -> None:
             if not (part.min() >= low and part.max() <= high):
                 bad = ~((part >= low) & (part <= high))
                 refuse(bad, name, f"{{}} is not a number in [{low:g}, {high:g}]", fix)
+    twice = _twice(group)
+    if twice is not None:
+        refuse(twice, "product", "product {} twice for one customer", "keep one pair of the two")
     for name in ("slots", "segment"):
         if name in columns:
             own = np.repeat(group.starts, np.diff(group.starts, append=group.n_pairs))
             other = columns[name] != columns[name][own]
             if other.any():
                 refuse(other, name, "{} beside another of the same customer", "one a customer")
+
+
+def _twice(group: Group) -> NDArray[np.bool_] | None:
+    """Return which rows have a product that their customer had before, or None."""
+    product = group.columns["product"]
+    fall = np.zeros(group.n_pairs, bool)
+    fall[1:] = product[1:] <= product[:-1]
+    fall[group.starts] = False
+    if not fall.any():
+        return None  # ascending within each customer, so none can be there twice
+    owner = np.repeat(np.arange(len(group.starts)), np.diff(group.starts, append=group.n_pairs))
+    order = np.lexsort((product, owner))
+    same = (np.diff(owner[order]) == 0) & (np.diff(product[order].astype(np.int64)) == 0)
+    found = np.zeros(group.n_pairs, bool)
+    found[order[1:][same]] = True
+    return found if found.any() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,9 @@ class Survey:
     first: tuple[int, int]
     """Slots and segment of the first customer."""
     last: tuple[int, int]
+    head: NDArray[Any]
+    """Products of the first customer; ``tail``: of the last."""
+    tail: NDArray[Any]
     segments: NDArray[np.int32]
     facts: Facts
 
@@ -96,8 +99,11 @@ def survey_group(files: PairFiles, place: Place, file: Any, n_segments: int) -> 
         return (0 if slots is None else int(slots[at])), (0 if own is None else int(own[at]))
 
     ends = (0, -1) if empty else (int(customer[0]), int(customer[-1]))
+    product, starts = group.columns["product"], group.starts
+    head = product[: int(starts[1]) if len(starts) > 1 else None].copy()
+    tail = product[int(starts[-1]) if len(starts) else 0 :].copy()
     return Survey(
-        place, group.n_pairs, len(group.starts), ends, about(0), about(-1), segments, facts
+        place, group.n_pairs, len(starts), ends, about(0), about(-1), head, tail, segments, facts
     )
 
 
@@ -133,8 +139,11 @@ def surveyed(files: PairFiles, parts: Iterable[Survey], n_segments: int) -> Inde
         pairs.append(pairs[-1] + part.n_pairs)
         segments.append(part.segments[int(same) :] if part.segments.size else part.segments)
         facts = _added(facts, part, same)
+        if same and part.n_customers == 1 and before is not None:
+            part = replace(part, tail=np.concatenate((before.tail, part.head)))
         before = part if part.n_pairs else before
-    assert facts is not None
+    if facts is None or not facts.n_pairs:
+        raise InputError("no pairs in the files", record=str(files.path), field="path")
     most = max(n_segments, len(facts.customers_of_segment))
     facts.customers_of_segment = _padded(facts.customers_of_segment, most)
     whole = np.concatenate(segments) if segments else np.zeros(0, np.int32)
@@ -156,7 +165,19 @@ def _goes_on(files: PairFiles, before: Survey | None, part: Survey) -> bool:
             "another than in the row group before", field=field, fix="one a customer",
             record=f"{files.name(part.place)}, row 0 (customer {now})",
         )  # fmt: skip
+    if now == last:
+        _refuse_twice(files, before, part)
     return now == last
+
+
+def _refuse_twice(files: PairFiles, before: Survey, part: Survey) -> None:
+    both = np.flatnonzero(np.isin(part.head, before.tail))
+    if len(both):
+        raise InputError(
+            f"product {part.head[both[0]]} twice for one customer", field="product",
+            record=f"{files.name(part.place)}, row {both[0]} (customer {part.ends[0]})",
+            fix="keep one pair of the two",
+        )  # fmt: skip
 
 
 def _added(facts: Facts | None, part: Survey, same: bool) -> Facts:
