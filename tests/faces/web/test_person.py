@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -89,6 +90,29 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "Max-Age=" in cookie
+
+
+def test_a_link_alone_replaces_no_other_session(
+    enter: Callable[[str], TestClient], shop: Service
+) -> None:
+    """With a session open, another customer's link asks first; the form of that session enters."""
+    client = enter("u00000001")
+    mine = client.cookies["jinqiao_session"]
+    other = new_session(shop.engine, "u00000002").token
+    asked = client.get("/enter", params={"token": other})
+    assert asked.url.path == "/enter"
+    assert "Enter as somebody else?" in asked.text
+    assert client.cookies["jinqiao_session"] == mine
+    forged = {"csrf": "0" * 64, "token": other}
+    assert client.post("/enter", data=forged).status_code == 403
+    assert client.cookies["jinqiao_session"] == mine
+    csrf = re.search(r'action="/enter".*?name="csrf" value="([0-9a-f]+)"', asked.text, re.S)
+    assert csrf
+    entered = client.post("/enter", data={"csrf": csrf[1], "token": other})
+    assert entered.url.path == "/shelf"
+    assert client.cookies["jinqiao_session"] == other
+    again = client.get("/enter", params={"token": new_session(shop.engine, "u00000002").token})
+    assert again.url.path == "/shelf"  # the same customer's new link
 
 
 def test_an_expired_session_is_nobody_and_says_so(shop: Service, pages: TestClient) -> None:

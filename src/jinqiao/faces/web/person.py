@@ -17,19 +17,45 @@ from jinqiao.flow.people import erase_customer, export_customer, find_login, say
 if TYPE_CHECKING:
     from jinqiao.faces.web.visit import Visit
 
-__all__ = ["applications", "consent", "data", "enter", "erase", "erase_asked", "export", "leave"]
+__all__ = [
+    "applications", "consent", "data", "enter", "erase", "erase_asked", "export", "leave",
+    "switch",
+]  # fmt: skip
 
 
 def enter(visit: Visit) -> Response:
-    """Open a customer's session from the token the operator's server was given."""
+    """Open a customer's session from the token the operator's server was given.
+
+    Where another customer's session is open on this device, nothing changes before they say so: a
+    link alone must not put somebody into an account that is not theirs.
+    """
     token = visit.query.get("token", "")
+    customer_id = _customer_of(visit, token)
+    if visit.customer_id not in (None, customer_id):
+        return page(visit, "switch.html", token=token)
+    return _opened(visit, token)
+
+
+def switch(visit: Visit) -> Response:
+    """Open a session in place of another customer's, as the form of that session asks."""
+    token = visit.form.get("token", "")
+    _customer_of(visit, token)
+    return _opened(visit, token)
+
+
+def _customer_of(visit: Visit, token: str) -> str:
+    """Return the customer of a token. Raises Unauthenticated for one that does not hold now."""
     engine = visit.engine
-    now = engine.clock()
-    who = access.open_session(engine.keyring, token, now_us=now)
+    who = access.open_session(engine.keyring, token, now_us=engine.clock())
     with engine.records.reading() as tx:
-        if find_login(tx, engine, who.user_id or "") is None:
-            raise InputError("this login is not known here", field="token")
-    hours = engine.settings.serve.session_hours
+        found = find_login(tx, engine, who.user_id or "")
+    if found is None:
+        raise InputError("this login is not known here", field="token")
+    return found
+
+
+def _opened(visit: Visit, token: str) -> Response:
+    hours = visit.engine.settings.serve.session_hours
     visit.cookies[SESSION] = (token, hours * 3600)
     visit.cookies[DESK] = ("", 0)
     return RedirectResponse("/shelf", status_code=303)

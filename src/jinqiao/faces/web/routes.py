@@ -43,6 +43,7 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/topics", shelf.topics),
     ("GET", "/topics/{content_id}", shelf.piece),
     ("GET", "/enter", person.enter),
+    ("POST", "/enter", person.switch),
     ("POST", "/leave", person.leave),
     ("GET", "/applications", person.applications),
     ("GET", "/data", person.data),
