@@ -1,13 +1,23 @@
 """Insight: three families of indicators with their intervals, and how to show them.
 
 In: the lake and a few facts of records, as of an instant; or anyone's table of timestamped stages,
-or log of shown rows. Out: ``Metric``s; a report as text, JSON and SVG; what a late funnel will come
-to; what another policy would have earned. Always: what arrived after the as-of does not count; a
-reversal takes back what it reverses; each figure has its numerator, denominator, window and 95 %
-interval; nothing divided by nothing is None. From: Wilson 1927; Byar in Breslow and Day 1987; Katz
-et al. 1978; Aalen and Johansen 1978; Dudík, Langford and Li 2011.
+log of shown rows, or experiment. Out: ``Metric``s; a report as text, JSON and SVG; what a late
+funnel will come to; what another policy would have earned; what an experiment shows. Always: what
+arrived after the as-of does not count; a reversal takes back what it reverses; each figure has its
+numerator, denominator, window and 95 % interval; nothing divided by nothing is None. From: Wilson
+1927; Byar in Breslow and Day 1987; Katz et al. 1978; Aalen and Johansen 1978; Dudík, Langford and
+Li 2011; Waudby-Smith et al. 2024.
 """
 
+from jinqiao.insight.experiments import (
+    ArmDifference,
+    Experiment,
+    ExperimentResult,
+    Guardrail,
+    assign,
+    experiment_result,
+    sample_ratio,
+)
 from jinqiao.insight.facts import Facts
 from jinqiao.insight.funnel import Cohort, LateFunnel, late_funnel
 from jinqiao.insight.indicators import daily, indicators
@@ -16,13 +26,19 @@ from jinqiao.insight.plot import Bar, svg_bars, svg_curves, svg_funnel, svg_tren
 from jinqiao.insight.report import kpi_reference, report_json, report_text
 
 __all__ = [
+    "ArmDifference",
     "Bar",
     "Cohort",
+    "Experiment",
+    "ExperimentResult",
     "Facts",
+    "Guardrail",
     "LateFunnel",
     "PolicyLog",
     "PolicyValue",
+    "assign",
     "daily",
+    "experiment_result",
     "indicators",
     "kpi_reference",
     "late_funnel",
@@ -30,6 +46,7 @@ __all__ = [
     "report_json",
     "report_text",
     "reward_model",
+    "sample_ratio",
     "svg_bars",
     "svg_curves",
     "svg_funnel",
