@@ -6,7 +6,6 @@ SERVE ?= 1
 SEED ?= 1
 QUICK ?=
 ONLY ?=
-PEERS ?=
 
 .PHONY: demo test lint format bench bench-match constraints clean setup setup-test
 
@@ -42,7 +41,7 @@ bench: $(VENV)/.test
 	@$(MAKE) --no-print-directory bench-match
 
 bench-match: $(VENV)/.test
-	@QUICK=$(QUICK) SEED=$(SEED) ONLY=$(ONLY) PEERS=$(PEERS) $(BIN)/python -m benchmarks.match
+	@QUICK=$(QUICK) SEED=$(SEED) ONLY=$(ONLY) $(BIN)/python -m benchmarks.match
 
 constraints: $(VENV)/.test
 	@$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt

@@ -23,7 +23,7 @@ from jinqiao import match
 from jinqiao.errors import Infeasible
 
 CASES: dict[str, Callable[[str, int, int], dict[str, Any]]] = {}
-"""``solve:LAW``, ``warm:LAW``, ``same:LAW``, ``cold:LAW``, ``infeasible:NAME``."""
+"""``solve:LAW``, ``warm:LAW``, ``same:LAW``, ``stop:LAW``, ``cold:LAW``, ``infeasible:NAME``."""
 
 _STATUS = Path("/proc/self/status")
 
@@ -135,9 +135,27 @@ def warm_case(law: str, n: int, seed: int) -> dict[str, Any]:
 
 @case("same")
 def same_case(law: str, n: int, seed: int) -> dict[str, Any]:
-    """Return the digest of a plan; the caller sets the number of threads."""
+    """Return the digest of the plan of one thread, of two, and of three."""
     instance = instances.problem(law, n, seed)
-    return timed(instance, 2e-4, 1)
+    runs = [timed(instance, 2e-4, 1, threads=k) for k in (1, 2, 3)]
+    return {"digests": [run["digest"] for run in runs], "cpu_s": runs[0]["cpu_s"]}
+
+
+@case("stop")
+def stop_case(law: str, n: int, seed: int) -> dict[str, Any]:
+    """Stop a solve after ever more of its steps; check each plan and bound as it is."""
+    instance = instances.problem(law, n, seed)
+    whole = checked(instance, solve(instance, 2e-4))
+    kept = []
+    with Clock() as clock:
+        for turns in (0, 1, 2, 4, 8, 16, 32, 64):
+            calls = iter(range(turns))
+            plan = solve(instance, 2e-4, stop=lambda calls=calls: next(calls, None) is None)
+            one = checked(instance, plan)
+            valid = one["bound"] >= whole["primal"] * (1 - 1e-12)
+            told = abs(one["bound"] - plan.certificate.dual_bound) <= 1e-9 * abs(one["bound"])
+            kept.append(valid and told and one["violation"] == 0.0 and one["slot_excess"] == 0)
+    return {"kept": kept, "cpu_s": clock.cpu_s}
 
 
 @case("cold")

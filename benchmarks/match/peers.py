@@ -5,13 +5,12 @@ has. Its gap is taken to the best bound anyone found. First-order peers run at e
 until their repaired plan is within the gap asked for; the first that is counts.
 
 OR-tools asks for versions of its own: it runs in ``benchmarks/.peers-venv``, which is made here.
-DuaLip runs where ``pip install dualip`` finds it, when asked for by ``PEERS=dualip``.
+DuaLip states quotas alone (one offer a customer, no budgets), which the base instance is not.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -158,9 +157,11 @@ def environment() -> tuple[str, str | None]:
 
 
 def _dualip() -> Peer:
-    if "dualip" not in os.environ.get("PEERS", ""):
-        return Peer("dualip", None, reason="not asked for (PEERS=dualip); quotas only, no budgets")
-    return Peer("dualip", None, reason="has no budgets: the instance is not one it can state")
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", folder, "dualip"]
+        found = subprocess.run(words, capture_output=True).returncode == 0
+    stated = "it states quotas alone, and this instance has budgets"
+    return Peer("dualip", None, reason=stated if found else f"pip finds no dualip; {stated}")
 
 
 def repair(instance: Instance, x: NDArray[np.float64], duals: NDArray[np.float64]) -> float:
