@@ -82,7 +82,7 @@ class UpliftModel:
         """Return the jackknife variance of the score, (n,): half each row's own, half all rows'."""
         said = np.stack([one(x) for one in self.without])
         said -= said.mean(axis=1, keepdims=True)
-        own = (len(said) - 1) * said.var(axis=0)
+        own: Floats = (len(said) - 1) * said.var(axis=0)
         return 0.5 * (own + own.mean()) if own.size else own
 
     def rank(self, table: pa.Table) -> Floats:
