@@ -22,7 +22,7 @@ __all__ = ["Clicks", "Replayed", "hindsight", "replay"]
 
 Floats = NDArray[np.float64]
 
-_DEBT_SHARE = 0.05
+_DEBT_SHARE = 0.02
 """A hard approval floor may owe so much of what it is still to see, so nothing at the day's end."""
 
 

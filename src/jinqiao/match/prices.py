@@ -19,6 +19,7 @@ from jinqiao.errors import InputError
 __all__ = ["LimitPrice", "pace", "price_report", "prices", "reprice"]
 
 Floats = NDArray[np.float64]
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def pace(
     least : s, (m,) or a number: the price below which a change counts in absolute terms, so that a
         limit the plan left free gets a price too, and one that turns out slack loses all of its.
     units : (m,) or a number: about how many conversions fill a limit. Few say little of whether it
-        goes too fast: ε = 1/√units is added to both shares that are left.
+        goes too fast: ε = 1/√units is added to both shares that are left (not of floors).
     floors : (m,) bool, rows to be reached rather than kept below; then ``used_share`` ≥ 1 is met.
 
     λ = (λ₀ + s)·((T + ε) / (L + ε))^η − s, never below 0, with T = 1 − elapsed and L = 1 − used the
@@ -120,11 +121,10 @@ def pace(
     if not 0 <= elapsed_share <= 1:
         raise InputError(f"{elapsed_share} is no share", record="pace", field="elapsed_share")
     blur = 1.0 / np.sqrt(np.maximum(np.asarray(units, np.float64), 1.0))
+    blur = np.where(floors, 0.0, blur)
     least = np.asarray(least, np.float64)
     left = np.maximum(1.0 - used, 0.0)
-    with np.errstate(divide="ignore"):
-        ahead = np.log(1.0 - elapsed_share + blur) - np.log(left + blur)
-    ahead = np.where((elapsed_share == 1.0) & (left == 0.0), 0.0, ahead)
+    ahead = np.log(np.maximum(1.0 - elapsed_share + blur, _TINY) / np.maximum(left + blur, _TINY))
     ahead = np.where(floors, -ahead, ahead)
     factor = np.exp(np.clip(strength * ahead, -50.0, 50.0))
     paced = np.maximum((duals + least) * factor - least, 0.0)

@@ -162,6 +162,12 @@ def arrays_of(stream: Stream, rows: Sequence[LimitRow], n_products: int) -> Any:
 
     pairs, n = stream.pairs, stream.pairs.n_customers
     check_rows(pairs, tuple(rows), n_products)
+    for row in rows:
+        if row.segments is not None:
+            raise InputError(
+                "a replay has no segment numbers", record=row.name, field="segments",
+                fix="name the visits in ``customers``",
+            )  # fmt: skip
     segment, cell_ptr, cell_row = _cells(rows, n, n_products)
     back = stream.feedback
     approval = 0.0 if pairs.approval is None else pairs.approval
