@@ -63,7 +63,8 @@ def everything(made: Market, block: int) -> tuple[pa.Table, ...]:
     return (
         made.users(block), made.attributes(block), made.identifiers(block), made.consents(block),
         made.transactions(block), made.debts(block), made.partner(block), made.settlements(block),
-        made.sessions(5, block), made.behaviour(5, block),
+        made.orders(block), made.ledger_features(block), made.sessions(5, block),
+        made.behaviour(5, block),
     )  # fmt: skip
 
 
@@ -141,6 +142,7 @@ def test_a_customer_is_the_same_at_any_size() -> None:
     """The 1,000 people of a small market are the first of a larger one, in every table."""
     small, large = everything(market(1_000, 9), 0), everything(market(3_000, 9), 0)
     assert digest(*small) == digest(*large)
+    assert market(1_400, 9).orders(1).num_rows < market(3_000, 9).orders(1).num_rows
     part = market(1_400, 9).transactions(1)
     whole = market(3_000, 9).transactions(1)
     assert part.equals(whole.filter(pc.less(whole["user_id"], "u00001400")))

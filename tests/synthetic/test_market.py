@@ -192,3 +192,59 @@ def test_half_a_year_of_history_comes_before_the_first_day(small: Market) -> Non
     at = small.transactions(0)["occurred_at"].cast(pa.int64()).to_numpy()
     assert small.start_us - 182 * DAY_US <= at.min() < small.start_us - 180 * DAY_US
     assert at.max() < small.start_us + 56 * DAY_US
+
+
+def test_consent_comes_goes_and_comes_back(small: Market) -> None:
+    """Some who withdrew grant again, some grant late: the last word of a person is one of them."""
+    rows = small.consents(0)
+    start = small.start_us
+    late = rows.filter(
+        pc.and_(
+            pc.equal(rows["action"], "grant"),
+            pc.greater_equal(rows["occurred_at"].cast(pa.int64()), start),
+        )
+    )
+    withdrawn = rows.filter(pc.equal(rows["action"], "withdraw"))
+    keys = [set(zip(t["user_id"].to_pylist(), t["purpose"].to_pylist(), strict=True))
+            for t in (late, withdrawn)]  # fmt: skip
+    again = keys[0] & keys[1]
+    assert len(again) > 20
+    assert len(keys[0] - again) > 20
+    assert pc.max(rows["occurred_at"]).cast(pa.int64()).as_py() < start + 56 * DAY_US
+
+
+def test_large_wallet_payments_are_mirrored_on_the_card(small: Market) -> None:
+    """A wallet payment of 2,000 yuan or more has a card row of the same instant and amount."""
+    rows = small.transactions(0)
+    wallet = rows.filter(pc.equal(rows["instrument"], "wallet"))
+    large = wallet.filter(pc.less_equal(wallet["amount_minor"], -200_000))
+    large = large.filter(pc.not_equal(large["category"], "own_transfer"))
+    own = rows.filter(pc.equal(rows["category"], "own_transfer"))
+    card = own.filter(pc.not_equal(own["instrument"], "wallet"))
+    names = ("user_id", "occurred_at", "amount_minor")
+    drawn = set(zip(*(card[n].to_pylist() for n in names), strict=True))
+    assert large.num_rows > 500
+    assert set(zip(*(large[n].to_pylist() for n in names), strict=True)) <= drawn
+
+
+def test_people_have_several_ids(small: Market) -> None:
+    """Institutions know some people by numbers of their own, no two people by the same."""
+    rows = small.identifiers(0)
+    known = rows.filter(pc.equal(rows["kind"], "institution"))
+    assert 300 < len(set(known["user_id"].to_pylist())) < 800
+    names = zip(known["user_id"].to_pylist(), known["value"].to_pylist(), strict=True)
+    assert len(set(known["value"].to_pylist())) == len(set(names))
+    home = rows.filter(pc.equal(rows["kind"], "address"))
+    assert len(set(home["value"].to_pylist())) < 0.95 * home.num_rows
+
+
+def test_shops_stock_up_before_a_festival(small: Market) -> None:
+    """In the two weeks before a festival shops buy more than in the two weeks before those."""
+    first = small.spec.festivals[0][0]
+    rows = small.transactions(0)
+    rows = rows.filter(pc.equal(rows["category"], "supplier_payment"))
+    day = (rows["occurred_at"].cast(pa.int64()).to_numpy() - small.start_us) // DAY_US
+    amount = -rows["amount_minor"].to_numpy()
+    before = amount[(day >= first - 14) & (day < first)].sum()
+    earlier = amount[(day >= first - 42) & (day < first - 14)].sum() / 2
+    assert before > 1.1 * earlier
