@@ -1,13 +1,14 @@
 """Prices through the day: dearer where a limit goes too fast, cheaper where it goes too slowly.
 
-A day's limit is held against the day, every other one against the plan's own days.
+A day's limit is held against the day, every other one against the plan's own days. The verb and its
+settings are those of ``match.paced``, so that a replay says what serving does.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,6 @@ _DEMAND = np.array([
 ], float)  # fmt: skip
 """Visits by local hour where nothing better was measured: late evening and noon are high."""
 
-_ALMOST = 0.999
-"""A limit that is used up is closed by its own count; its price stays finite."""
-
 
 @dataclass(eq=False)
 class Pacer:
@@ -42,7 +40,7 @@ class Pacer:
     planned: Planned
     demand: NDArray[np.float64]
     offset_us: int = 8 * 3_600_000_000
-    strength: float = 4.0
+    pacing: match.Pacing = field(default_factory=match.Pacing)
 
     @classmethod
     def of(cls, planned: Planned, zone: str = "Asia/Shanghai") -> Pacer:
@@ -56,17 +54,17 @@ class Pacer:
         duals = plan.duals.copy()
         day, whole = self.elapsed_shares(now_us)
         for elapsed, today in ((day, True), (whole, False)):
-            places, shares = [], []
+            places, shares, units = [], [], []
             for i, row in enumerate(rows):
                 line = now.get(row.name.rsplit("@", 1)[0])
                 if line is None or row.limit <= 0 or (line["period"] == Period.DAY) != today:
                     continue
                 places.append(i)
                 shares.append(self._share(line, row.limit, today))
+                units.append(self._units(row, serving))
             if places:
-                used = np.minimum(np.array(shares), _ALMOST)
-                duals[places] = match.pace(
-                    plan.duals[places], used, elapsed, strength=self.strength
+                duals[places] = self.pacing.prices(
+                    plan.duals[places], [rows[i] for i in places], shares, elapsed, units
                 )
         return replace(serving, prices=match.reprice(plan, rows, duals))
 
@@ -82,6 +80,14 @@ class Pacer:
     def _passed(self, us_of_day: int) -> float:
         hours = us_of_day / 3_600_000_000
         return float(self.demand[: int(hours)].sum() + self.demand[int(hours) % 24] * (hours % 1))
+
+    @staticmethod
+    def _units(row: match.LimitRow, serving: Serving) -> float:
+        """Return about how many conversions fill a limit: money by the mean payout."""
+        if row.measure != "cost" or not len(row.products):
+            return float(row.limit)
+        payout = float(serving.payout_minor[row.products].mean())
+        return float(row.limit / max(payout, 1.0))
 
     def _share(self, line: Mapping[str, Any], limit: float, today: bool) -> float:
         used = line["posted"] + line["reserved"]
