@@ -166,9 +166,9 @@ def _blocks(pairs: Pairs, chosen: NDArray[np.bool_]) -> Iterator[_Block]:
 def _part(pairs: Pairs, name: str, at: slice, product: NDArray[np.int64]) -> Floats:
     """Return a column's part: a number for all, one a pair, or one a product."""
     given = np.asarray(0.0 if getattr(pairs, name) is None else getattr(pairs, name))
-    if given.ndim == 0 or given.size == 1:
-        return np.full(len(product), float(given.reshape(-1)[0]))
-    part = given[at] if len(given) == pairs.n_pairs else given[product]
+    if given.ndim == 0:
+        return np.full(len(product), float(given))
+    part = given.reshape(-1)[product] if given.ndim == 2 else given[at]
     return part.astype(np.float64)
 
 

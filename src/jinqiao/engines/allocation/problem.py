@@ -141,7 +141,7 @@ class Pairs:
     def _per_product(self, name: str, array: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return a column of one number a product as (1, n_products)."""
         column = array.reshape(1, -1) if array.ndim == 1 else array
-        known = int(self.product.max(initial=-1)) < column.shape[-1] and name != "value"
+        known = int(self.product.max(initial=0)) < column.shape[-1] and name != "value"
         if column.ndim != 2 or len(column) != 1 or not known:
             raise _refuse(
                 f"{array.shape} values for {self.n_pairs} pairs", "pairs", name,
@@ -246,7 +246,7 @@ class Certificate:
     ``violation_by_row`` : units a hard row is missed by (0 within 1e-9 of its size); soft rows too.
     ``violation_max`` : the worst over the hard rows.
     ``passes`` : passes over the pairs, in units of one full pass. ``slot_excess`` : offers beyond
-    any customer's slots, 0 in a valid plan.
+    any customer's slots, 0 in a valid plan. ``seconds`` : by the caller's clock, 0 without one.
     """
 
     primal: float
@@ -257,6 +257,7 @@ class Certificate:
     passes: float = 0.0
     gap_target: float = 1e-3
     slot_excess: int = 0
+    seconds: float = 0.0
 
     @property
     def reached(self) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,15 +103,36 @@ class Search:
     rng: np.random.Generator = field(init=False)
     sampler: np.random.Generator = field(init=False)
     """Draws samples and nothing else, so that a source may draw ahead what will be asked for."""
+    reached: tuple[Floats, float] = field(init=False)
+    """The latest prices and their smoothing."""
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
+        self.reached = np.zeros(len(self.terms.rows)), 0.1
         self.sampler = np.random.default_rng([self.seed, 1])
 
     def run(self, warm: Floats | None = None) -> None:
-        """Find prices and a plan; stop at the gap asked for, or when told to."""
-        n, m = self.source.facts.n_customers, len(self.terms.rows)
+        """Find prices and a plan; stop at the gap asked for, or when told to.
+
+        An interruption (Ctrl-C) is taken as such a word: what there is gets finished, by one pass
+        where there is no plan yet. A second one goes through.
+        """
         first = self.scale()
+        with _one_blas_thread():
+            try:
+                self._run(first, warm)
+            except KeyboardInterrupt:
+                if self.meter.stopped:
+                    raise
+                self.meter.stopped = True
+                if self.best is None or self.duals is None:
+                    duals, mu = self.reached
+                    self._everyone(np.minimum(duals, self.terms.ceiling), (mu, mu), 0.0)
+        if self.best is None:
+            self._refuse()
+
+    def _run(self, first: Chunk, warm: Floats | None) -> None:
+        n, m = self.source.facts.n_customers, len(self.terms.rows)
         if warm is None:
             duals, mu, room = self._samples(first)
         else:
@@ -120,8 +141,6 @@ class Search:
             margin = self._scan_sample(first, at)[1].margin
             room = 0.5 * _quantile(margin, _WARM * len(margin)) if n > _SMALL else np.inf
         self._everyone(duals, (mu, _narrowest(m, n)), room)
-        if self.best is None:
-            self._refuse()
 
     def scale(self) -> Chunk:
         """Measure values and rows on the first sample, and return it."""
@@ -148,7 +167,7 @@ class Search:
             change = price_moves(terms, self.source.facts, spot.point.duals - duals)
             if noise is not None:
                 trust = _ratio(change, noise)
-            duals, mu = spot.point.duals, spot.mu
+            duals, mu = self.reached = spot.point.duals, spot.mu
             noise = self._noise(spot, chunk)
             room = _SURE * trust * noise if next_size > _SMALL else np.inf
             near = max(_NEAR, 20 * m) / max(n, 1) * chunk.n_customers
@@ -169,12 +188,11 @@ class Search:
             return np.zeros(self.terms.n_cells)
         matrix = point.hessian[np.ix_(free, free)]
         matrix += np.diag(np.full(len(free), 1e-3 * np.diag(matrix).mean() + 1e-300))
-        scatter = spread[free]
+        draws = self.rng.normal(0.0, 1.0, (len(free), _DRAWS)) * spread[free, None]
         square = np.zeros(self.terms.n_cells)
-        for _ in range(_DRAWS):
+        for draw in np.linalg.solve(matrix, draws).T:
             change = np.zeros(len(size))
-            draw = self.rng.normal(0.0, 1.0, len(free)) * scatter
-            change[free] = np.linalg.solve(matrix, draw) / size[free]
+            change[free] = draw / size[free]
             square += price_moves(self.terms, self.source.facts, change) ** 2
         return np.sqrt(square / _DRAWS)
 
@@ -245,7 +263,7 @@ class Search:
             if self.best is None and turn == _ROUNDS - 1:
                 room = np.inf
             spot = self._settle(self._scan_everyone, duals, (mu, least), room, self.terms.ceiling)
-            self._keep(spot.point.bound, spot.point.duals)
+            self._keep_point(spot.at, spot.point)
             if self._finish(spot):
                 return
             assert self.duals is not None
@@ -262,7 +280,8 @@ class Search:
         leash = Leash(self.terms, self.source.facts, spot.at)
         for _ in range(_TRIES):
             self._round(spot, duals, mu)
-            if self._gap() <= self.gap_target or self.meter.halted():
+            done = self._gap() <= self.gap_target or self.meter.halted()
+            if done and self.best is not None:
                 return True
             if self.best is None and np.isfinite(spot.at.room).all():
                 return False
@@ -271,11 +290,18 @@ class Search:
                 mu = max(mu * 0.3, _LAST)
                 point, _ = self._narrow(spot.dual, duals, (mu, mu), leash)
                 duals = point.duals
-                self._keep(point.bound, duals)
+                self._keep_point(spot.at, point)
         for shake in range(1, _SHAKES + 1):
             if self.best is None:
                 self._round(spot, duals, mu, 0.05 * shake)
         return bool(np.isinf(spot.at.room).all())
+
+    def _keep_point(self, at: Reference, point: Point) -> None:
+        """Keep the bound of a point; pass once more where decisions may not stand there."""
+        if Leash(self.terms, self.source.facts, at).safe(point.duals):
+            self._keep(point.bound, point.duals)
+        elif point.bound < self.bound:  # the true one is above it
+            self._scan_everyone(Reference.of(self.terms, point.duals, 0.0))
 
     def _keep(self, bound: float, duals: Floats) -> None:
         if bound < self.bound:
@@ -319,6 +345,13 @@ class Search:
         return max(self.bound - primal, 0.0) / max(abs(self.bound), abs(primal), 1e-12)
 
 
+def _one_blas_thread() -> Any:
+    """Return a context in which small systems are solved by one thread, always the same way."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
+
+    return threadpool_limits(limits=1, user_api="blas")
+
+
 def _ladder(source: Source, m: int) -> list[int]:
     """Return the sizes of the samples, the last of them everyone."""
     n, most = source.facts.n_customers, getattr(source, "most", None)
@@ -332,10 +365,6 @@ def _ladder(source: Source, m: int) -> list[int]:
 def _narrowest(m: int, size: int) -> float:
     """Return the smoothing at which a few customers a row are still between two choices."""
     return float(np.clip(2.0 * max(m, 5) / max(size, 1), 1e-5, 0.1))
-
-
-def _rms(x: Floats) -> float:
-    return float(np.sqrt(np.mean(x**2))) if len(x) else 0.0
 
 
 def _ratio(change: Floats, noise: Floats) -> float:
