@@ -21,6 +21,7 @@ from jinqiao.engines.allocation import (
     solve,
 )
 from jinqiao.match.change import Change
+from jinqiao.match.fairness import Exposure, FairPoint, Frontier, exposure, fairness_frontier
 from jinqiao.match.files import (
     FilePlan,
     FilesProgress,
@@ -39,7 +40,7 @@ from jinqiao.match.prices import LimitPrice, pace, price_report, prices, reprice
 from jinqiao.match.ranges import PriceRange, price_ranges
 from jinqiao.match.spark import pairs_of, solve_spark
 from jinqiao.match.standing import Problem, Standing, stand
-from jinqiao.match.steering import SteeringAudit, steering_audit
+from jinqiao.match.steering import CustomerSteering, SteeringAudit, own_values, steering_audit
 from jinqiao.match.stream import Feedback, Silence, Stream
 from jinqiao.match.warm import warm_up
 from jinqiao.match.whatif import WhatIf, what_if
@@ -47,12 +48,16 @@ from jinqiao.match.whatif import WhatIf, what_if
 __all__ = [
     "Certificate",
     "Change",
+    "CustomerSteering",
     "Expected",
+    "Exposure",
+    "FairPoint",
     "Feedback",
     "FilePlan",
     "FilesProgress",
     "FilesRun",
     "ForecastPoint",
+    "Frontier",
     "Horizon",
     "Launch",
     "LimitPrice",
@@ -75,10 +80,13 @@ __all__ = [
     "certify",
     "certify_files",
     "certify_infeasible",
+    "exposure",
+    "fairness_frontier",
     "forecast",
     "hindsight",
     "least_relaxation",
     "limit_rows",
+    "own_values",
     "pace",
     "paced",
     "pairs_from",

@@ -38,7 +38,9 @@ def svg_curves(title: str, axes: tuple[str, str], curves: Sequence[Curve]) -> st
     for curve in curves:
         parts += _line(curve, across, up)
     parts += _legend([c for c in curves if c.name])
-    said = escape(f"{title}: {axes[1]} by {axes[0]}; " + ", ".join(c.name for c in curves if c.name))
+    said = escape(
+        f"{title}: {axes[1]} by {axes[0]}; " + ", ".join(c.name for c in curves if c.name)
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'font-family="sans-serif" font-size="12"><title>{escape(title)}</title><desc>{said}</desc>'
