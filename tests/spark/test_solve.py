@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -79,3 +80,31 @@ def test_the_page_runs(spark: Any, tmp_path: Path) -> None:
     code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     frame = frame.select("customer", "product", "value")
     exec(compile(code, page.name, "exec"), {"spark": spark, "frame": frame, "folder": tmp_path})
+
+
+def test_an_executor_may_die(spark: Any, made: tuple[Market, Path], tmp_path: Path) -> None:
+    """Killed -9 between two passes, an executor is replaced and its partitions run again."""
+    found, folder = made
+    killed: list[int] = []
+
+    def told(event: match.FilesProgress) -> None:
+        if event.stage == "sample" and not killed:
+            killed.append(_kill_one_executor())
+
+    plan = match.solve_spark(
+        spark, match.PairFiles(folder, found.n_products), found.rows, tmp_path, partitions=4,
+        run=match.FilesRun(watch=match.Watch(told)),
+    )  # fmt: skip
+    assert len(killed) == 1
+    checked = match.certify_files(match.PairFiles(folder, found.n_products), found.rows, plan)
+    assert checked.violation_max == 0.0
+    assert checked.dual_bound == pytest.approx(plan.certificate.dual_bound, rel=1e-9)
+
+
+def _kill_one_executor() -> int:
+    """Kill an executor of this test process's cluster; return its process id."""
+    for process in psutil.Process().children(recursive=True):
+        if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline()):
+            process.kill()
+            return process.pid
+    raise AssertionError("no executor is running")
