@@ -48,30 +48,32 @@ def regrets(
     """Return every customer's best and regret at price tables; the plan is ``chosen`` (nnz,)."""
     n = pairs.n_customers
     regret, low, high = np.empty(n), np.empty(n), np.empty(n)
-    columns = tuple(_flat(getattr(pairs, name)) for name in ("use", "cost", "approval"))
+    given = [getattr(pairs, name) for name in ("use", "cost", "approval")]
+    columns = tuple(_flat(one) for one in given)
+    ways = tuple((int(np.ndim(one) == 1), int(np.ndim(one) == 2)) for one in given)
     tables = tuple(
         np.ascontiguousarray(t.ravel()) for t in (prices.count, prices.cost, prices.approval)
     )
     best = _pass(
-        pairs.indptr, pairs.product, pairs.value, columns, prices.segment, slots, tables,
-        prices.count.shape[1], chosen, regret, low, high,
+        pairs.indptr, pairs.product, pairs.value, columns, ways,
+        np.ascontiguousarray(prices.segment), slots, tables, prices.count.shape[1], chosen,
+        regret, low, high,
     )  # fmt: skip
     return Regrets(float(best), regret, low, high)
 
 
-def _flat(given: Any) -> Floats:
-    return np.ascontiguousarray(0.0 if given is None else given, np.float64).reshape(-1)
+def _flat(given: Any) -> NDArray[Any]:
+    return np.ascontiguousarray(0.0 if given is None else given).reshape(-1)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _pass(
-    indptr: Any, product: Any, value: Any, columns: Any, segment: Any, slots: Any, tables: Any,
-    n_products: int, chosen: Any, regret: Any, low: Any, high: Any,
+    indptr: Any, product: Any, value: Any, columns: Any, ways: Any, segment: Any, slots: Any,
+    tables: Any, n_products: int, chosen: Any, regret: Any, low: Any, high: Any,
 ) -> float:  # fmt: skip
     use, cost, approval = columns
     count, money, rate = tables
-    use_step, cost_step = int(len(use) > 1), int(len(cost) > 1)
-    rate_step = int(len(approval) > 1)
+    (use_pair, use_kind), (cost_pair, cost_kind), (rate_pair, rate_kind) = ways
     deepest = 1
     for c in range(len(slots)):
         deepest = max(deepest, min(slots[c], indptr[c + 1] - indptr[c]))
@@ -82,9 +84,11 @@ def _pass(
         k, kept, own = slots[c], 0, 0.0
         least, most = np.inf, -np.inf
         for j in range(indptr[c], indptr[c + 1]):
-            cell = base + product[j]
-            price = (count[cell] + approval[j * rate_step] * rate[cell]) * use[j * use_step]
-            r = value[j] - price - cost[j * cost_step] * money[cell]
+            kind = np.int64(product[j])
+            cell = base + kind
+            chance = approval[j * rate_pair + kind * rate_kind]
+            price = (count[cell] + chance * rate[cell]) * use[j * use_pair + kind * use_kind]
+            r = value[j] - price - cost[j * cost_pair + kind * cost_kind] * money[cell]
             if chosen[j]:
                 own += r
                 least = min(least, r)

@@ -307,8 +307,10 @@ class Search:
         if bound < self.bound:
             self.bound, self.duals = bound, duals
             self.meter.bound = bound
-        if self.bound < self._lowest():
-            self._refuse()
+        if self.bound < self._lowest() and self.best is None:
+            found = conflict(self.terms, self.source, self.seed)
+            if found is not None:
+                raise infeasible(found)
 
     def _lowest(self) -> float:
         """Return what no plan can be worth less than, −inf when a penalty has no end."""
@@ -318,19 +320,16 @@ class Search:
         return facts.lowest - 1e-6 * self.terms.value_scale * max(facts.n_customers, 1)
 
     def _refuse(self) -> None:
-        """Raise if the rows contradict each other, or no integral plan was found."""
-        if self.best is not None:
-            return
+        """Raise: the rows contradict each other, or no integral plan was found."""
         found = conflict(self.terms, self.source, self.seed)
         if found is not None:
             raise infeasible(found)
-        if self.bound >= self._lowest():
-            raise NotConverged(
-                "a fractional plan meets the rows, no integral one was found",
-                record=", ".join(row.name for row in self.terms.rows[:5]),
-                field="limit",
-                fix="widen the tightest floors and ceilings by one pair, or make one soft",
-            )
+        raise NotConverged(
+            "a fractional plan meets the rows, no integral one was found",
+            record=", ".join(row.name for row in self.terms.rows[:5]),
+            field="limit",
+            fix="widen the tightest floors and ceilings by one pair, or make one soft",
+        )
 
     def _round(self, spot: _Spot, duals: Floats, mu: float, jitter: float = 0.0) -> None:
         width = mu * self.terms.value_scale
