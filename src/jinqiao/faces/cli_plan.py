@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from jinqiao.faces.cli_fairness import fairness, steering
 from jinqiao.faces.command import Call, nouns
 from jinqiao.faces.output import Output, money
 
@@ -18,8 +19,9 @@ def add(app: typer.Typer) -> None:
     """Add the noun of the plan."""
     nouns(
         app,
-        ("plan", "The published plan: certificate, prices of limits, what if, reach.",
-         {"show": show, "prices": prices, "whatif": whatif, "forecast": forecast}),
+        ("plan", "The published plan: certificate, prices of limits, what if, reach, fairness.",
+         {"show": show, "prices": prices, "whatif": whatif, "forecast": forecast,
+          "fairness": fairness, "steering": steering}),
     )  # fmt: skip
 
 

@@ -74,9 +74,10 @@ def exposure(
     def of_each(values: Floats) -> Floats:
         return np.bincount(owner, values[chosen], minlength=n).astype(np.float64)
 
+    worths = np.asarray(pairs.value, np.float64)
     use, ones = pairs.column("use"), np.ones(pairs.n_pairs)
     offers, used = of_each(ones), of_each(use)
-    value, approved = of_each(pairs.value), of_each(use * pairs.column("approval"))
+    value, approved = of_each(worths), of_each(use * pairs.column("approval"))
     out = []
     for place, group in enumerate(groups):
         mine = code == place

@@ -30,8 +30,8 @@ _DEBT_SHARE = 0.02
 class Clicks:
     """Every click-out in order of its taking, (k,) each.
 
-    ``pair`` · ``taken_tick`` when its units were reserved · ``told_tick`` when its report or the end
-    of its hold came (the number of ticks: not today) · ``kept`` whether it counts in the end, so
+    ``pair`` · ``taken_tick`` when its units were reserved · ``told_tick`` when its report or its
+    hold's end came (the number of ticks: not today) · ``kept`` whether it counts in the end, so
     that its units stay taken · ``approved`` whether it also counts for limits on approvals. What
     came after its hold and found units again is a click-out of its own.
     """
@@ -73,11 +73,12 @@ class Replayed:
 def hindsight(
     stream: Stream, rows: Sequence[LimitRow], *, n_products: int, seed: int = 0
 ) -> Plan:  # fmt: skip
-    """Return the plan of somebody who knew every visit: its ``dual_bound`` is what no policy passes.
+    """Return the plan of who knew every visit: no policy passes its certificate's ``dual_bound``.
 
     With feedback the bound holds in expectation: limits are charged expected use.
     """
-    return solve(stream.pairs, stream.slots, rows, n_products=n_products, seed=seed)
+    plan: Plan = solve(stream.pairs, stream.slots, rows, n_products=n_products, seed=seed)
+    return plan
 
 
 def replay(
@@ -354,7 +355,7 @@ def _of(column: Floats, pairs: NDArray[np.int64]) -> Floats:
     return column[pairs] if len(column) > 1 else np.full(len(pairs), column[0])
 
 
-def _spoken(back: Feedback, product: NDArray[np.int32], due: Floats) -> Floats:
+def _spoken(back: Feedback, product: NDArray[np.integer], due: Floats) -> Floats:
     for silence in back.silences:
         held = np.isin(product, silence.products) & (due >= silence.begin) & (due < silence.end)
         due = np.where(held, silence.end, due)

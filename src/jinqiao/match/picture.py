@@ -1,4 +1,4 @@
-"""Curves as SVG text: prices through a day, value against disparity. No script, themes both work."""
+"""Curves as SVG text: prices through a day, value against disparity. No script, both themes."""
 
 from __future__ import annotations
 

@@ -201,7 +201,8 @@ class _Resolved:
             return solved
         drift = max(float(np.mean((apart**2 - noise)[priced])), 0.0)
         weight = drift / (drift + noise)
-        return np.maximum((before + least) * np.exp(weight * apart) - least, 0.0)
+        mixed: Floats = np.maximum((before + least) * np.exp(weight * apart) - least, 0.0)
+        return mixed
 
     def _solved(self, seen: Seen) -> Floats | None:
         pairs, which = seen.stream.first(seen.visits, self.rule.sample)
@@ -220,4 +221,5 @@ class _Resolved:
             )  # fmt: skip
         except JinqiaoError:
             return None
-        return plan.duals
+        found: Floats = plan.duals
+        return found

@@ -97,7 +97,7 @@ def pace(
     used_share : (m,) what is used, or expected to be of what is reserved, of each limit so far, as
         a share of it, ≥ 0.
     elapsed_share : the share of the period's expected demand that has passed, in [0, 1].
-    strength : η; where 10 % less of a limit is left than of the period, it is dearer by about 0.1·η.
+    strength : η; where 10 % less is left of a limit than of the period, it is dearer by 0.1·η.
     least : s, (m,) or a number: the price below which a change counts in absolute terms, so that a
         limit the plan left free gets a price too, and one that turns out slack loses all of its.
     units : (m,) or a number: about how many conversions fill a limit. Few say little of whether it

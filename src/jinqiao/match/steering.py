@@ -34,8 +34,8 @@ class SteeringAudit:
 
     ``loss`` (n,) is what each customer's own value falls by under the plan (negative: gains, as
     limits are shared); the totals are sums over customers. ``displaced`` counts customers whose
-    offers differ, ``offers_displaced`` the offers. ``plan`` is the payout-free plan. ``moved`` (nnz,)
-    are the pairs shown by one of the two plans alone.
+    offers differ, ``offers_displaced`` the offers. ``plan`` is the payout-free plan. ``moved``
+    (nnz,) are the pairs shown by one of the two plans alone.
     """
 
     own_value: float

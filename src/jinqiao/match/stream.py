@@ -115,7 +115,7 @@ def _take(pairs: Pairs, which: NDArray[np.int64]) -> Pairs:
     spot = np.repeat(pairs.indptr[which] - start[:-1], size) + np.arange(start[-1])
 
     def part(column: Any) -> Any:
-        return column if column is None or np.ndim(column) == 0 else column[spot]
+        return column if column is None or np.ndim(column) != 1 else column[spot]
 
     return Pairs(
         start, pairs.product[spot], pairs.value[spot], part(pairs.use), part(pairs.cost),
@@ -170,18 +170,25 @@ def arrays_of(stream: Stream, rows: Sequence[LimitRow], n_products: int) -> Any:
             )  # fmt: skip
     segment, cell_ptr, cell_row = _cells(rows, n, n_products)
     back = stream.feedback
-    approval = 0.0 if pairs.approval is None else pairs.approval
     upper = np.array([row.sense == "<=" for row in rows], bool)
     firm = np.array([row.soft_penalty is None for row in rows], bool)
     kind = np.array([_KINDS[row.measure] for row in rows], np.int8)
     return Arrays(
-        pairs.indptr, pairs.product, pairs.value, _column(pairs.use), _column(pairs.cost),
-        _column(approval), _column(1.0 if back is None else back.click),
+        pairs.indptr, np.asarray(pairs.product, np.int32), _column(pairs.value),
+        *(_measure(pairs, name) for name in ("use", "cost", "approval")),
+        _column(1.0 if back is None else back.click),
         _column(1.0 if back is None else back.keep), check_slots(pairs, stream.slots),
         segment, cell_ptr, cell_row, kind, np.where(upper, 1.0, -1.0),
         np.array([row.floor for row in rows], np.float64), upper & firm,
         ~upper & firm & (kind == 2), n_products,
     )  # fmt: skip
+
+
+def _measure(pairs: Pairs, name: str) -> Floats:
+    """Return a column of pairs as (nnz,), or as (1,) where it is one number."""
+    given = getattr(pairs, name)
+    given = 0.0 if given is None else given
+    return _column(given if np.ndim(given) == 0 else pairs.column(name))
 
 
 def _column(given: Any) -> Floats:

@@ -112,9 +112,9 @@ def serve(a: Any, span: Any, tables: Any, left: Any, size: Any, least: Any, sums
     """Serve visits ``span[0]:span[1]``; return (value shown, click-outs so far).
 
     ``tables`` (3, n_cells): prices of use, cost, use × approval. ``least`` (m,): below it guarded
-    floors take no more debt. ``sums``: what was shown for of each row, and its size. ``shown`` (n, K) gets the pair at
-    each place or −1, ``clicked`` the pairs clicked out. Every offer of a visit is held until its
-    visitor has clicked or not, so that whatever is shown can be had.
+    floors take no more debt. ``sums``: what was shown for of each row, and its size. ``shown``
+    (n, K) gets the pair at each place or −1, ``clicked`` the pairs clicked out. Every offer of a
+    visit is held until its visitor has clicked or not, so that whatever is shown can be had.
     """
     spent, gross = sums
     degree = 1
