@@ -157,7 +157,9 @@ def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> floa
     if not n:
         return 1.0
     chi = sum((counts.get(arm, 0) - n * s) ** 2 / (n * s) for arm, s in shares.items())
-    return _upper_gamma((len(shares) - 1) / 2, chi / 2)
+    from scipy.special import gammaincc  # loads where used
+
+    return float(gammaincc((len(shares) - 1) / 2, chi / 2))
 
 
 def experiment_result(
@@ -271,18 +273,3 @@ def anytime_factor(n: int, alpha: float) -> float:
     rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / _TUNED_AT
     scale = n * rho2
     return math.sqrt((scale + 1) / scale * math.log((scale + 1) / alpha**2))
-
-
-def _upper_gamma(a: float, x: float) -> float:
-    """Return Q(a, x), the upper regularised incomplete gamma function, for a = ½, 1, 1½, …
-
-    By the recurrence Q(a + 1, x) = Q(a, x) + xᵃe⁻ˣ/Γ(a + 1) (NIST DLMF 8.8.6).
-    """
-    if x <= 0:
-        return 1.0
-    half = a % 1 != 0
-    q, at = (math.erfc(math.sqrt(x)), 0.5) if half else (math.exp(-x), 1.0)
-    while at < a:
-        q += math.exp(at * math.log(x) - x - math.lgamma(at + 1))
-        at += 1
-    return min(q, 1.0)

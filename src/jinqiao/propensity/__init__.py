@@ -15,6 +15,13 @@ from jinqiao.propensity.chain import ChainModel, ChainSpec, train
 from jinqiao.propensity.columns import ContextColumns
 from jinqiao.propensity.committee import Committee, CommitteeSpec, fit_committee
 from jinqiao.propensity.folds import CrossFit, area_figures, cross_fit
+from jinqiao.propensity.odds import (
+    ApprovalOdds,
+    Calibration,
+    OddsBound,
+    approval_odds,
+    calibration_by_group,
+)
 from jinqiao.propensity.reasons import contributions, reasons
 from jinqiao.propensity.saved import load, save
 from jinqiao.propensity.score import Judging, ScoreModel, fit_score
@@ -25,6 +32,8 @@ from jinqiao.propensity.training import TrainingSet, training_set
 from jinqiao.propensity.uplift import Uplift, UpliftModel, fit_uplift
 
 __all__ = [
+    "ApprovalOdds",
+    "Calibration",
     "ChainModel",
     "ChainSpec",
     "Committee",
@@ -33,6 +42,7 @@ __all__ = [
     "CrossFit",
     "Judging",
     "Levels",
+    "OddsBound",
     "ScoreModel",
     "Scorer",
     "StageModel",
@@ -41,7 +51,9 @@ __all__ = [
     "TrainingSet",
     "Uplift",
     "UpliftModel",
+    "approval_odds",
     "area_figures",
+    "calibration_by_group",
     "card_page",
     "contributions",
     "cross_fit",
