@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from jinqiao import catalog as catalogs
@@ -45,6 +47,15 @@ products:
 """
 
 
+def known(profiles: pa.Table) -> pa.Table:
+    """Return profiles with an age and months of income."""
+    n = profiles.num_rows
+    rng = np.random.default_rng(0)
+    return profiles.append_column("age", pa.array(rng.integers(18, 70, n))).append_column(
+        "income_months_seen", pa.array(rng.integers(0, 12, n))
+    )
+
+
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Return an engine with the plan of a small market in which limits bind."""
@@ -54,13 +65,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with open_engine(workspace=root, clock=lambda: at) as opened:
         with opened.records.reading() as tx:
             limits = catalogs.limit_rows(tx, world.catalog, at)
-        pairs = plan.all_pairs(world.serving, at)
-        scores = plan.scores_of(world.serving, pairs)
-        scored = plan.plan_pairs(world.serving, pairs, scores, np.full(400, 40.0))
+        serving = replace(world.serving, profiles=known(world.serving.profiles))
+        pairs = plan.all_pairs(serving, at)
+        scored = plan.plan_pairs(serving, pairs, plan.scores_of(serving, pairs), np.full(400, 40.0))
         made = plan.solve_plan(
-            scored, world.serving, world.catalog, limits, PlanSettings(), at_us=at, seed=1
+            scored, serving, world.catalog, limits, PlanSettings(), at_us=at, seed=1
         )
-        serving = daily.with_plan(world.serving, made)
+        serving = daily.with_plan(serving, made)
         daily.publish(opened, serving, made, None, scored)
         yield opened
 
@@ -265,8 +276,6 @@ def test_a_plan_begins_with_the_last_prices(engine: Engine) -> None:
 
 def test_everybody_is_in_one_group_of_each_segment(engine: Engine) -> None:
     """Groups of a segmentation split the customers."""
-    import pyarrow as pa
-
     table = pa.table({
         "age": [17, 24, 25, 54, 55, None],
         "monthly_income_minor": [0, 299_999, 300_000, 1, None, 9],

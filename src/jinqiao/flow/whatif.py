@@ -265,7 +265,7 @@ def moved_products(names: Sequence[str], answer: match.WhatIf) -> list[dict[str,
             "offers_after": int(before[i] + entered[i] - left[i]), "entered": int(entered[i]),
             "left": int(left[i]), "applications_change": float(applications[i]),
         }
-        for i in np.flatnonzero(entered + left)
+        for i in np.flatnonzero(entered + left).tolist()
     ]  # fmt: skip
     return sorted(rows, key=lambda row: (row["applications_change"], row["product_id"]))
 

@@ -94,8 +94,8 @@ class ForecastPoint:
 
     @property
     def value_change(self) -> float:
-        """What the plan's value changes by."""
-        return self.answer.change
+        """What the value of the best fractional plan changes by."""
+        return self.answer.worth
 
 
 def forecast(
@@ -216,7 +216,7 @@ def _dearest(standing: Standing, made: Problem, cells: Cells, duals: Floats, pla
         tables.count[cell] + made.pairs.column("approval")[place] * tables.approval[cell]
     ) * use
     r = made.pairs.value[place] - price - made.pairs.column("cost")[place] * tables.cost[cell]
-    free = standing.taken[c] < np.asarray(made.slots)[c]
+    free = standing.taken[c] < made.slots_each[c]
     gain = r - np.where(free, 0.0, np.maximum(standing.seen.low[c], 0.0))
     bid = np.divide(gain, use, out=np.zeros(len(gain)), where=use > 0)
     return float(max(bid.max(initial=0.0), 0.0) * 1.001)

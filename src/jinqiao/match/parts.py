@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,13 +117,13 @@ class Part:
 
 
 def _taken(pairs: Pairs, start: Ints, index: Ints) -> Pairs:
-    def column(given: float | Floats | None) -> float | Floats | None:
-        return given if given is None or np.ndim(given) == 0 else np.asarray(given)[index]
+    def column(given: Any) -> Any:
+        return given[index] if np.ndim(given) == 1 else given
 
     return replace(
         pairs, indptr=start, product=pairs.product[index], value=pairs.value[index],
         use=column(pairs.use), cost=column(pairs.cost), approval=column(pairs.approval),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def _left(rows: Sequence[LimitRow], used: Floats, who: Ints, n: int) -> tuple[LimitRow, ...] | None:

@@ -189,7 +189,7 @@ class _Ranges:
     def _strays(self, duals: Floats, who: Ints) -> Ints:
         standing = self.standing
         problem, tables = standing.problem, standing.cells.tables(standing.problem.rows, duals)
-        seen = regrets(problem.pairs, problem.slots, tables, standing.plan.chosen)
+        seen = regrets(problem.pairs, problem.slots_each, tables, standing.plan.chosen)
         outside = seen.regret
         outside[who] = 0.0
         return np.flatnonzero(outside > 1e-9 * standing.size / max(len(outside), 1))

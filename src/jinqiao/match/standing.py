@@ -47,6 +47,11 @@ class Problem:
             raise InputError("it speaks of segments by number", record=spoken.name,
                              field="segments", fix="name its customers")  # fmt: skip
 
+    @property
+    def slots_each(self) -> NDArray[np.int32]:
+        """Slots of each customer, (n,)."""
+        return np.asarray(self.slots, np.int32)
+
     def with_rows(self, rows: Sequence[LimitRow]) -> Problem:
         """Return the same pairs and slots under other rows."""
         return replace(self, rows=tuple(rows))
@@ -68,12 +73,12 @@ class Standing:
     def seen(self) -> Regrets:
         """Each customer's regret and nearest other choice at the plan's prices; one pass."""
         tables = self.cells.tables(self.problem.rows, self.plan.duals)
-        return regrets(self.problem.pairs, self.problem.slots, tables, self.plan.chosen)
+        return regrets(self.problem.pairs, self.problem.slots_each, tables, self.plan.chosen)
 
     @cached_property
     def margin(self) -> Floats:
         """How far prices move before a customer's choice changes, (n,) ≥ 0."""
-        return self.seen.margin(self.taken < self.problem.slots)
+        return self.seen.margin(self.taken < self.problem.slots_each)
 
     @cached_property
     def taken(self) -> Ints:
@@ -119,7 +124,7 @@ class Standing:
         target = self.gap_target if gap_target is None else gap_target
         names = [row.name for row in problem.rows]
         plan = solve(
-            self._loyal(), problem.slots, problem.rows,  # type: ignore[arg-type]
+            self._loyal(), problem.slots_each, problem.rows,
             n_products=problem.n_products, seed=self.plan.seed, gap_target=target,
             warm=dict(zip(names, duals.tolist(), strict=True)),
         )  # fmt: skip
@@ -137,7 +142,7 @@ class Standing:
         """Return a plan with the certificate of the problem as it is: one more pass."""
         pairs, rows, cells = problem.pairs, problem.rows, self.cells
         tables = cells.tables(rows, plan.duals)
-        seen = regrets(pairs, problem.slots, tables, plan.chosen)  # type: ignore[arg-type]
+        seen = regrets(pairs, problem.slots_each, tables, plan.chosen)
         bound = seen.best + _constant(rows, plan.duals)
         used = cells.used(rows, pairs, plan.chosen)
         over = missed(rows, used)

@@ -6,6 +6,8 @@ import numpy as np
 
 from jinqiao.engines.allocation import LimitRow, Pairs, solve
 from jinqiao.engines.worth import expected_payout, pair_value
+from jinqiao.match.ranges import price_ranges
+from jinqiao.match.standing import Problem, stand
 
 __all__ = ["warm_up"]
 
@@ -29,4 +31,5 @@ def warm_up() -> None:
         LimitRow("budget", "<=", 2, "cost", both, soft_penalty=5.0),
         LimitRow("rate", ">=", 0, "approval", both, customers=np.array([0]), floor=0.4),
     )
-    solve(pairs, 1, rows, n_products=2)
+    plan = solve(pairs, 1, rows, n_products=2)
+    price_ranges(stand(Problem(pairs, 1, rows, 2), plan))

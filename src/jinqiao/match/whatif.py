@@ -199,7 +199,7 @@ def _approach(standing: Standing, row: LimitRow) -> _Approach:
     use, cell = pairs.column("use")[j], (segment[c], pairs.product[j])
     price = (tables.count[cell] + pairs.column("approval")[j] * tables.approval[cell]) * use
     r = pairs.value[j] - price - pairs.column("cost")[j] * tables.cost[cell]
-    free, own = standing.taken[c] < problem.slots[c], plan.chosen[j]  # type: ignore[index]
+    free, own = standing.taken[c] < problem.slots_each[c], plan.chosen[j]
     give, take = r - np.maximum(seen.high[c], 0.0), np.where(free, 0.0, seen.low[c]) - r
     amount = row_amount(pairs, row, j)
     away = np.divide(np.where(own, give, take), np.abs(amount), where=amount != 0,
