@@ -113,6 +113,7 @@ def new_product(case: Case) -> list[dict[str, Any]]:
     """Return what one more product costs, beside solving the larger problem anew."""
     quota = 0.003 * case.problem.pairs.n_customers
     launch = a_launch(case)
+    match.forecast(case.standing, launches={1.0: launch}, quotas=[1.0], gap_target=GAP)
     (point,), cpu_s = timed(lambda: match.forecast(
         case.standing, launches={1.0: launch}, quotas=[quota], gap_target=GAP))  # fmt: skip
     full, full_s = solved(point.answer.after.problem, case.seed)

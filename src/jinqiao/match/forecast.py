@@ -194,14 +194,19 @@ def _with_pairs(pairs: Pairs, launch: Launch, product: int) -> Pairs:
     at = pairs.indptr[launch.customer + 1]
     more = np.zeros(pairs.n_customers, np.int64)
     more[launch.customer] = 1
+    short = pairs.product.dtype == np.uint16 and product <= np.iinfo(np.uint16).max
 
-    def column(name: str) -> Floats:
-        return np.insert(np.asarray(pairs.column(name), np.float64), at, getattr(launch, name))
+    def column(name: str) -> Any:
+        given, own = getattr(pairs, name), getattr(launch, name)
+        if np.ndim(given) == 0 and given is not None and (own == given).all():
+            return given
+        return np.insert(given if np.ndim(given) == 1 else pairs.column(name), at, own)
 
+    value: Any = np.insert(pairs.value, at, launch.value)
     return Pairs(
         pairs.indptr + np.concatenate(([0], np.cumsum(more))),
-        np.insert(pairs.product.astype(np.int32), at, product),
-        np.insert(np.asarray(pairs.value, np.float64), at, launch.value),
+        np.insert(pairs.product.astype(np.uint16 if short else np.int32, copy=False), at, product),
+        value,
         use=column("use"), cost=column("cost"), approval=column("approval"),
     )  # fmt: skip
 

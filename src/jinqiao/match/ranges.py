@@ -101,6 +101,7 @@ def price_ranges(
 class _Ranges:
     def __init__(self, standing: Standing, tolerance: float) -> None:
         self.standing, self.tolerance = standing, tolerance
+        standing.by_product  # noqa: B018  # made once, for every row
         self.near = standing.near(near_count(standing.problem))
         part = self._part(self.near)
         self.base = self._exact(part, part.rows, standing.plan.duals, 1e-5)

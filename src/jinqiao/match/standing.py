@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +94,16 @@ class Standing:
         start = np.searchsorted(product[order], np.arange(self.problem.n_products + 1))
         return order, start
 
+    def pairs_of(self, row: LimitRow) -> Ints:
+        """Return the pairs of a row's products; by index, once ``by_product`` was asked for."""
+        if "by_product" not in self.__dict__:
+            inside = np.zeros(self.problem.n_products, bool)
+            inside[row.products] = True
+            return np.flatnonzero(inside[self.problem.pairs.product])
+        order, start = self.by_product
+        parts = [order[start[p] : start[p + 1]] for p in row.products]
+        return np.concatenate(parts) if parts else order[:0]
+
     @property
     def size(self) -> float:
         """What gaps are shares of."""
@@ -133,9 +144,9 @@ class Standing:
     def _loyal(self) -> Pairs:
         """Return the pairs with present offers worth a little more."""
         pairs, chosen = self.problem.pairs, self.plan.chosen
-        value = np.array(pairs.value, np.float64)
+        value: Any = np.array(pairs.value)
         if chosen.any():
-            value[chosen] += _LOYALTY * float(np.abs(value[chosen]).mean())
+            value[chosen] += _LOYALTY * float(np.abs(value[chosen]).mean(dtype=np.float64))
         return replace(pairs, value=value)
 
     def _true(self, problem: Problem, plan: Plan, target: float) -> Standing:

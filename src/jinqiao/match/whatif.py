@@ -187,9 +187,7 @@ def nearest(standing: Standing, row: LimitRow, price: float) -> Ints:
 
 def _approach(standing: Standing, row: LimitRow) -> _Approach:
     problem, seen, plan = standing.problem, standing.seen, standing.plan
-    order, start = standing.by_product
-    pairs = problem.pairs
-    j = np.concatenate([order[start[p] : start[p + 1]] for p in row.products] or [order[:0]])
+    pairs, j = problem.pairs, standing.pairs_of(row)
     c = owners(problem, j)
     if row.customers is not None:
         inside = np.zeros(pairs.n_customers, bool)
