@@ -139,3 +139,30 @@ def test_the_log_knows_the_place(service: Service) -> None:
     quiet = service.shelf(None, Asked()).trace_id
     service.flush()
     assert {row["region"] for row in logged_rows(service.engine, quiet)} == {None}
+
+
+def test_every_shelf_is_logged_the_empty_ones_with_the_reason(service: Service) -> None:
+    """A shelf that holds nothing is in the log, listed and explained, and in no decision row."""
+    from jinqiao.domain.messages import sentence
+    from jinqiao.flow.explain import explain, recent
+
+    for name in ("anywhere", "eastern", "morning"):
+        with service.engine.writing() as tx:
+            catalogs.stop(tx, name, actor="test", now_us=service.engine.clock())
+    service.live.refresh()
+    empty = service.shelf(None, Asked(region="east"))
+    assert empty.offers == ()
+    assert explain(service.engine, empty.trace_id, rows=service.decision_rows(empty.trace_id))
+    with pytest.raises(NotFound):
+        service.click_row(empty.trace_id, 1)
+    service.flush()
+    told = explain(service.engine, empty.trace_id)
+    assert told.offers == ()
+    assert [note.code for note in told.notes][:2] == ["explain_nothing_used", "shelf_empty_closed"]
+    assert sentence(told.notes[1], "en").startswith("This shelf was empty")
+    assert [(row["trace_id"], row["offers"]) for row in recent(service.engine)] == [
+        (empty.trace_id, 0)
+    ]
+    assert service.engine.lake.query("select * from decisions").num_rows == 0
+    (row,) = service.engine.lake.query("select * from empty_shelves").to_pylist()
+    assert (row["region"], row["n_candidates"], row["policy"]) == ("east", 0, "plan")

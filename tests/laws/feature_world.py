@@ -44,6 +44,7 @@ class World:
     behaviour: list[Row] = field(default_factory=list)
     attributes: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
+    empty_shelves: list[Row] = field(default_factory=list)
     outcomes: list[Row] = field(default_factory=list)
     customer_of: dict[str, str] = field(default_factory=dict)
     purposes: tuple[Purpose, ...] = tuple(Purpose)

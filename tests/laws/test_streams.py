@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jinqiao.domain.tables import LAKE_TABLES
+from jinqiao.domain.tables import EMPTY_SHELVES, LAKE_TABLES
 from jinqiao.domain.time import DAY_US
 from jinqiao.settlement import journal_sum
 from laws.streams.killed import Job, chain
@@ -64,7 +64,9 @@ def test_the_streams_are_worth_the_laws() -> None:
         return {row[place] for found in states for row in found[part]}
 
     for found in states:
-        assert all(found[f"lake {schema.name}"] for schema in LAKE_TABLES)
+        assert all(
+            found[f"lake {schema.name}"] for schema in LAKE_TABLES if schema is not EMPTY_SHELVES
+        )
         assert {len(some) for some in found["people"]} >= {1, 2, 3}
         assert found["net"]
         assert found["journal sum"] == 0

@@ -16,6 +16,7 @@ __all__ = [
     "CONSENT_STATE",
     "CUSTOMER_MAP",
     "DECISIONS",
+    "EMPTY_SHELVES",
     "LAKE_TABLES",
     "LIMITS",
     "OUTCOMES",
@@ -153,6 +154,35 @@ DECISIONS = TableSchema(
     key=("trace_id", "position"),
 )
 
+EMPTY_SHELVES = TableSchema(
+    "empty_shelves",
+    (
+        Column("trace_id", "string"),
+        Column("customer_id", "string"),  # "" when nobody is signed in
+        Column("session_id", "string"),
+        Column("occurred_at", "timestamp"),
+        _RECEIVED,
+        Column("policy", "string"),
+        Column("personalised", "bool"),
+        Column("channel", "string"),
+        Column("scene", "string"),
+        Column("source", "string"),
+        Column("visit_cost_minor", "int64", "minor"),
+        Column("city_tier", "int8", "tier", nullable=True),
+        Column("n_candidates", "int32", "count"),
+        Column("reason", "string"),  # a message code: why nothing stands there
+        Column("snapshot_version", "string"),
+        Column("model_version", "string"),
+        Column("plan_version", "string"),
+        Column("catalog_version", "string"),
+        Column("consent_version", "string", nullable=True),
+        Column("region", "string", nullable=True),
+        Column("branch_id", "string", nullable=True),
+    ),
+    key=("trace_id",),
+)
+"""Shelves that held no offer: with the decisions, every shelf that was asked for."""
+
 OUTCOMES = TableSchema(
     "outcomes",
     (
@@ -191,7 +221,7 @@ RAW_BEHAVIOUR = _raw(BEHAVIOUR)
 RAW_TRANSACTIONS = _raw(TRANSACTIONS)
 RAW_ATTRIBUTES = _raw(ATTRIBUTES)
 
-LAKE_TABLES = (BEHAVIOUR, TRANSACTIONS, ATTRIBUTES, DECISIONS, OUTCOMES)
+LAKE_TABLES = (BEHAVIOUR, TRANSACTIONS, ATTRIBUTES, DECISIONS, EMPTY_SHELVES, OUTCOMES)
 """The append-only tables of the lake. Feature snapshots lie beside them, one file an as-of."""
 
 CUSTOMER_MAP = TableSchema(

@@ -112,8 +112,8 @@ def publish(
                 f"{day.customers:,} 位客户 × {made['products']} 个产品；"
                 f"计划价值 {money(plan['primal_minor'])}，差距 {plan['gap']:.2e}，"
                 f"最大超限 {plan['violation_max']:g}",
-                f"{counted(day.customers, 'customer')} × {counted(made['products'], 'product')}; "
-                "plan worth "
+                f"{counted(day.customers, 'customer')} × "
+                f"{counted(day.serving.n_products, 'product')}; plan worth "
                 f"{money(plan['primal_minor'])}, gap {plan['gap']:.2e}, "
                 f"worst violation {plan['violation_max']:g}",
             )

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from jinqiao.shelf import Requests
     from jinqiao.store.base import Tx
 
-__all__ = ["Explanation", "OfferStory", "explain", "logged_rows", "recent"]
+__all__ = ["Explanation", "OfferStory", "explain", "logged_rows", "recent", "with_no_offer"]
 
 _VERSIONS = ("snapshot_version", "model_version", "plan_version", "catalog_version")
+_PLACE = "trace_id, occurred_at, customer_id, channel, scene"
 _CREDIT_SIDE = "operator:"
 
 
@@ -56,14 +57,24 @@ class Explanation:
 def logged_rows(engine: Engine, trace_id: str) -> list[dict[str, Any]]:
     """Return the rows of a shelf from the decision log, top first.
 
-    Raises NotFound when the log has none.
+    A shelf that held nothing is one row of position 0. Raises NotFound when the log has none.
     """
     rows: list[dict[str, Any]] = engine.lake.query(
         "select * from decisions where trace_id = $trace order by position", trace=trace_id
     ).to_pylist()
     if not rows:
+        found = engine.lake.query(
+            "select * from empty_shelves where trace_id = $trace", trace=trace_id
+        )
+        rows = [with_no_offer(row) for row in found.to_pylist()]
+    if not rows:
         raise NotFound("no such decision", record=trace_id, fix="the trace id is on the shelf")
     return rows
+
+
+def with_no_offer(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of EMPTY_SHELVES as a logged row of position 0, with no product."""
+    return {**row, "position": 0, "product_id": "", "institution_id": "", "product_version": 0}
 
 
 def recent(
@@ -74,7 +85,7 @@ def recent(
     day: str = "",
     limit: int = 20,
 ) -> list[dict[str, Any]]:
-    """Return the newest shelves of the decision log: trace, instant, customer, place, offers.
+    """Return the newest shelves of the log: trace, instant, customer, place, how many offers.
 
     ``clicked``: only shelves by which somebody left for an institution. ``day``: of this UTC day,
     ISO. Raises InputError for what is no day.
@@ -90,12 +101,17 @@ def recent(
         tests.append("trace_id in (select trace_id from outcomes)")
     found = engine.lake.query(
         "select trace_id, min(occurred_at) as occurred_at, min(customer_id) as customer_id,"
-        " min(channel) as channel, min(scene) as scene, count(*) as offers from decisions"
+        " min(channel) as channel, min(scene) as scene, sum(one) as offers from ("
+        f"select {_PLACE}, 1 as one from decisions union all"
+        f" select {_PLACE}, 0 as one from empty_shelves) shelves"
         f"{' where ' if tests else ''}{' and '.join(tests)}"
         f" group by trace_id order by occurred_at desc, trace_id limit {int(limit)}",
         **given,
     ).to_pylist()
-    return [{**row, "occurred_at": row["occurred_at"].isoformat() + "Z"} for row in found]
+    return [
+        {**row, "occurred_at": row["occurred_at"].isoformat() + "Z", "offers": int(row["offers"])}
+        for row in found
+    ]
 
 
 def _day(text: str) -> str:
@@ -125,12 +141,14 @@ def explain(
         stories = [
             _story(tx, row, then, first["personalised"])
             for row in logged
-            if product_id in (None, row["product_id"])
+            if row["position"] and product_id in (None, row["product_id"])
         ]
     if product_id is not None and not stories:
         stories = [_absent(then, trace_id, product_id)]
     said = "explain_consent" if first["personalised"] else "explain_nothing_used"
     version = {"version": first["consent_version"]} if first["personalised"] else {}
+    if not first["position"]:
+        notes = [Reason(first["reason"], {"candidates": first["n_candidates"]}), *notes]
     return Explanation(
         trace_id=trace_id,
         customer_id=first["customer_id"],

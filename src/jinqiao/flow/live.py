@@ -25,7 +25,7 @@ from jinqiao.domain.decision import Decision, Reason
 from jinqiao.domain.ids import keyed_id
 from jinqiao.domain.late import LateReports
 from jinqiao.domain.shelf import Context, Shelf
-from jinqiao.domain.tables import DECISIONS
+from jinqiao.domain.tables import DECISIONS, EMPTY_SHELVES, TableSchema
 from jinqiao.errors import NotFound, Unavailable
 from jinqiao.flow.pacing import Pacer, read_pacer
 from jinqiao.flow.wiring import Engine
@@ -64,8 +64,8 @@ class Live:
         self.stopped: NDArray[np.bool_] | None = None
         self.late: LateReports | None = None
         self.branch_left: dict[str, NDArray[np.int64]] = {}
-        self._pending: list[pa.Table] = []
-        self._writing: list[pa.Table] = []
+        self._pending: list[tuple[pa.Table, pa.Table | None]] = []
+        self._writing: list[tuple[pa.Table, pa.Table | None]] = []
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._products: dict[str, Product] = {p.product_id: p for p in catalog.products()}
@@ -149,18 +149,18 @@ class Live:
             policy=policy,
         )
         if log:
-            self.log(shelves.rows())
+            self.log(shelves.rows(), shelves.empty_rows())
         return shelves
 
-    def log(self, rows: pa.Table) -> None:
-        """Keep decision rows until the next ``flush``."""
+    def log(self, rows: pa.Table, empty: pa.Table | None = None) -> None:
+        """Keep decision rows, and the shelves that held nothing, until the next ``flush``."""
         with self._lock:
-            self._pending.append(rows)
+            self._pending.append((rows, empty))
 
     def waiting(self) -> tuple[pa.Table, ...]:
         """Return the decision rows that are not in the lake yet, oldest first."""
         with self._lock:
-            return (*self._writing, *self._pending)
+            return tuple(rows for rows, _ in (*self._writing, *self._pending))
 
     def flush(self) -> int:
         """Append the kept decisions to the lake in one batch; return how many rows."""
@@ -168,21 +168,27 @@ class Live:
             with self._lock:
                 waiting, self._pending = self._pending, []
                 self._writing = waiting
-            tables = [table for table in waiting if table.num_rows]
-            if not tables:
-                return 0
-            rows = pa.concat_tables(tables)
             try:
-                name = keyed_id("dec", rows["trace_id"][0], rows["trace_id"][-1], rows.num_rows)
-                self.engine.lake.append(DECISIONS, rows, batch_id=name)
+                count = self._append(DECISIONS, "dec", [rows for rows, _ in waiting])
+                self._append(EMPTY_SHELVES, "emp", [e for _, e in waiting if e is not None])
             except Exception:
                 with self._lock:
-                    self._pending = [*tables, *self._pending]
+                    self._pending = [*waiting, *self._pending]
                 raise
             finally:
                 with self._lock:
                     self._writing = []
-            return int(rows.num_rows)
+            return count
+
+    def _append(self, schema: TableSchema, name: str, tables: Sequence[pa.Table]) -> int:
+        """Append tables to the lake in one batch; what it holds already is not written again."""
+        full = [table for table in tables if table.num_rows]
+        if not full:
+            return 0
+        rows = pa.concat_tables(full)
+        batch = keyed_id(name, rows["trace_id"][0], rows["trace_id"][-1], rows.num_rows)
+        self.engine.lake.append(schema, rows, batch_id=batch)
+        return int(rows.num_rows)
 
     def requests(self, sessions: pa.Table, customers: Mapping[str, str],
                  consents: Mapping[str, str]) -> Requests:  # fmt: skip

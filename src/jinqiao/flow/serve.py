@@ -21,6 +21,7 @@ from jinqiao.domain.stage import ProductClass
 from jinqiao.domain.time import from_us
 from jinqiao.errors import NotFound, Unauthenticated, Unavailable
 from jinqiao.flow import access
+from jinqiao.flow.explain import with_no_offer
 from jinqiao.flow.live import ClickedOut, Live, open_live, receive_within
 from jinqiao.flow.wiring import Engine
 
@@ -180,9 +181,9 @@ class Service:
         return True
 
     def _tidy(self) -> None:
-        from jinqiao.domain.tables import DECISIONS, OUTCOMES
+        from jinqiao.domain.tables import DECISIONS, EMPTY_SHELVES, OUTCOMES
 
-        for schema in (DECISIONS, OUTCOMES):
+        for schema in (DECISIONS, EMPTY_SHELVES, OUTCOMES):
             self.engine.lake.compact(schema, files_min=16)
         with self.engine.writing() as tx:
             access.drop_answers(tx, now_us=self.engine.clock())
@@ -235,10 +236,11 @@ class Service:
         """Return a shelf with its reasons and the pieces beside it; the decision is logged."""
         live, now = self.live, self.engine.clock()
         shelves = live.rank(live.request(customer_id, asked.context(now)), log=False)
-        rows = shelves.rows()
-        live.log(rows)
+        rows, empty = shelves.rows(), shelves.empty_rows()
+        live.log(rows, empty)
         made = shelves.record(0)
-        self._remember(made.trace_id, rows.to_pylist())
+        told = rows.to_pylist() or [with_no_offer(row) for row in empty.to_pylist()]
+        self._remember(made.trace_id, told)
         pieces = self.pieces_beside(made, live)
         return replace(made, content_ids=tuple(piece.content_id for piece in pieces))
 
@@ -274,6 +276,7 @@ class Service:
     def decision_rows(self, trace_id: str) -> list[dict[str, Any]]:
         """Return the logged rows of a shelf, top first: kept in process, or from the lake.
 
+        A shelf that held nothing is one row of position 0, with the reason.
         Raises NotFound for a trace that was never served.
         """
         from jinqiao.flow.explain import logged_rows

@@ -105,6 +105,45 @@ class Shelves:
             "branch_id": _known(asked.branch_id, where),
         })  # fmt: skip
 
+    def empty_rows(self, *, received_us: int | None = None) -> pa.Table:
+        """Return the shelves that hold no offer, in the columns of EMPTY_SHELVES, with the reason.
+
+        ``received_us`` as for ``rows``.
+        """
+        asked, versions = self.requests, self.serving.versions
+        at = np.setdiff1d(np.arange(len(asked)), self.placed.request)
+        where, when = pa.array(at), asked.at_us[at]
+        arrived = when if received_us is None else np.full(len(at), received_us, np.int64)
+        tier, known = asked.city_tier[at], asked.personalised[at]
+        reason = np.where(self.n_candidates[at] > 0, "shelf_empty_no_gain", "shelf_empty_closed")
+
+        def same(text: str) -> pa.Array:
+            return pa.array([text] * len(at), pa.string())
+
+        return pa.table({
+            "trace_id": asked.trace_id.take(where),
+            "customer_id": asked.customer_id.take(where),
+            "session_id": asked.session_id.take(where),
+            "occurred_at": _instant(when),
+            "received_at": _instant(arrived),
+            "policy": same(self.policy),
+            "personalised": pa.array(known),
+            "channel": asked.channel.take(where),
+            "scene": asked.scene.take(where),
+            "source": asked.source.take(where),
+            "visit_cost_minor": pa.array(asked.visit_cost_minor[at], pa.int64()),
+            "city_tier": pa.array(np.nan_to_num(tier), mask=np.isnan(tier)).cast(pa.int8()),
+            "n_candidates": pa.array(self.n_candidates[at], pa.int32()),
+            "reason": pa.array(reason.tolist(), pa.string()),
+            "snapshot_version": same(versions.snapshot),
+            "model_version": same(versions.model),
+            "plan_version": same(versions.plan),
+            "catalog_version": same(versions.catalog),
+            "consent_version": _blank(asked.consent_version.take(where), pa.array(~known)),
+            "region": _known(asked.region, where),
+            "branch_id": _known(asked.branch_id, where),
+        })  # fmt: skip
+
     def record(self, i: int) -> Shelf:
         """Return one shelf as a record, every offer with its reasons."""
         from jinqiao.shelf.reasons import offer_reasons

@@ -159,7 +159,7 @@ def _ranked(live: Live, requests: Requests, need: str) -> Shelf:
         return live.rank(requests).record(0)
     serving, stopped = asked_again(live, need)
     shelves = shelf.rank(serving, requests, left=live.left, stopped=stopped)
-    live.log(shelves.rows())
+    live.log(shelves.rows(), shelves.empty_rows())
     return shelves.record(0)
 
 
