@@ -28,8 +28,8 @@ from match.problems import KINDS, Problem, coefficients, lp_optimum, random_prob
 
 SEEDS = st.integers(0, 2**32 - 1)
 TIMES = int(os.environ.get("LAWS", "1"))
-CLOSE = 0.04
-"""Of the bound: what a whole plan of 2,000 customers may fall short of it."""
+CLOSE, FEW = 2e-3, 0.1
+"""Of the bound: what a whole plan of 2,000 customers may fall short of it; one of 20 offers."""
 
 
 def made(seed: int, *, feasible: bool = True, most: int = 40, kind: str = "plain") -> Problem:
@@ -164,7 +164,8 @@ def test_two_thousand_customers_are_planned_closely(kind: str) -> None:
     found = certify(problem.pairs, problem.slots, problem.rows, plan)
     assert found.violation_max == 0.0
     assert found.slot_excess == 0
-    assert found.dual_bound - found.primal <= CLOSE * max(abs(found.dual_bound), 500.0)
+    close = FEW if kind == "quotas of 1" else CLOSE
+    assert found.dual_bound - found.primal <= close * max(abs(found.dual_bound), 500.0)
 
 
 def test_a_plan_is_nearly_always_found() -> None:
@@ -362,4 +363,4 @@ def test_a_copy_for_each_customer_scales_the_plan(seed: int) -> None:
     assert plan is not None
     scale = copies * max(abs(one), 1.0)
     assert plan.certificate.dual_bound == pytest.approx(copies * one, abs=2e-3 * scale)
-    assert plan.certificate.primal >= copies * one - 0.1 * scale
+    assert plan.certificate.primal >= copies * one - 0.01 * scale
