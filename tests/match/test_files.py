@@ -275,3 +275,23 @@ def test_columns_that_files_lack_come_from_the_record(tmp_path: Path) -> None:
     )
     assert one.certificate.dual_bound == pytest.approx(two.certificate.dual_bound, rel=1e-9)
     assert one.certificate.violation_max == two.certificate.violation_max == 0.0
+
+
+def test_little_memory_makes_more_passes_and_as_good_a_plan(tmp_path: Path) -> None:
+    """Where a pass may leave few customers open, prices are bettered on everyone first; the bound
+    is valid and the plan holds, whatever the stretch."""
+    found = market(seed=8, n=60_000)
+    files = match.PairFiles(written(found, tmp_path / "pairs"), found.n_products)
+    plans = [
+        match.solve_files(
+            files, found.rows, tmp_path / f"plan{stretch}", seed=1,
+            run=match.FilesRun(open_most=2_000, stretch=stretch),
+        )
+        for stretch in (100_000, 10**9)
+    ]  # fmt: skip
+    checked = match.certify_files(files, found.rows, plans[0])
+    assert checked.violation_max == 0.0
+    assert checked.dual_bound == pytest.approx(plans[0].certificate.dual_bound, rel=1e-9)
+    assert checked.gap <= 1e-3
+    assert plans[0].duals == pytest.approx(plans[1].duals, rel=1e-6, abs=1e-9)
+    assert plans[0].certificate.passes > 3

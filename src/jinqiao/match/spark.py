@@ -21,9 +21,18 @@ from jinqiao.engines.allocation.chunk import Chunk, Core, Tally
 from jinqiao.engines.allocation.problem import LimitRow
 from jinqiao.engines.allocation.terms import Reference, Terms
 from jinqiao.errors import InputError, JinqiaoError
-from jinqiao.match.files.journal import Journal, packed_scan, plain, scan_key, unpacked_scan
+from jinqiao.match.files.journal import (
+    Journal,
+    key_of,
+    packed_scan,
+    packed_sums,
+    plain,
+    scan_key,
+    unpacked_scan,
+)
 from jinqiao.match.files.layout import PairFiles
 from jinqiao.match.files.plan import FilePlan, checked_rows, found_plan
+from jinqiao.match.files.polish import Sums
 from jinqiao.match.files.solve import (
     FilesRun,
     claim,
@@ -39,6 +48,7 @@ from jinqiao.match.files.spans import (
     sample_span,
     scan_span,
     spans_of,
+    sums_span,
     write_span,
 )
 from jinqiao.match.files.survey import Index, Survey, packed, survey_group, surveyed, unpacked
@@ -47,6 +57,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["SparkSource", "pairs_of", "solve_spark"]
+
+_FEW = 50_000
+"""So many customers, or one in twenty, come to the driver from a pass at most, about."""
 
 _ANSWER = "number long, executor string, answer binary"
 
@@ -86,12 +99,15 @@ def solve_spark(
     rows = checked_rows(files, rows)
     count = partitions or 2 * session.sparkContext.defaultParallelism
     work = into / "_work" if run.work is None else Path(run.work)
-    journal = Journal(work, problem_key(files, rows, seed, gap_target, warm, -count))
+    problem = problem_key(files, rows, seed, gap_target, warm, -count)
+    journal = Journal(work, f"{problem}-{run.open_most}")
     claim(into, work)
     journal.begin()
     cluster = _Cluster(session, run.watch)
+    index = _survey(cluster, files, journal, run.watch)
+    few = max(_FEW, index.n_customers // 20)
     source = SparkSource(
-        files, _survey(cluster, files, journal, run.watch), journal, run.watch,
+        files, index, journal, run.watch, open=min(run.open_most, few),
         cluster=cluster, partitions=count,
     )  # fmt: skip
     search = searched(source, rows, (seed, gap_target, warm), run)
@@ -240,6 +256,27 @@ class SparkSource(FileSource):
             tally.merge(own)
             cores.append(core)
         return tally, Core.joined(cores)
+
+    def passed(self, terms: Terms, duals: NDArray[np.float64], mu: float) -> Sums:
+        """Return the smoothed dual of everyone at prices: sums of partitions, added."""
+        files, index, spans = self.files, _bare(self.index), self._spans(terms)
+        name, total = f"sums-{key_of(duals, mu)}", Sums.nothing(len(terms.rows))
+
+        def task(number: int) -> bytes:
+            own = Sums.nothing(len(terms.rows))
+            sums_span(files, index, terms, (duals, mu), spans[number], own)
+            return _packed(packed_sums(own))
+
+        self.watch.begin("pass")
+        kept = self.journal.get(name)
+        if kept is None:
+            for answer in self.cluster.run(len(spans), task):
+                total.add(Sums(**plain(_unpacked(answer))))
+            self.journal.put(name, packed_sums(total))
+        else:
+            total = Sums(**plain(kept))
+        self.watch.tell("pass", index.n_pairs, index.n_pairs, resumed=kept is not None)
+        return total
 
 
 def _bare(index: Index) -> Index:

@@ -57,7 +57,8 @@ Pass = Callable[[Reference], tuple[Tally, Core]]
 class Source(Protocol):
     """Where the pairs live: in memory, in files, in partitions.
 
-    A source may have ``most``, how many customers a sample of it may have.
+    A source may have ``most``, how many customers a sample of it may have, and ``polish``, which
+    betters what samples say before everyone is passed over.
     """
 
     facts: Facts
@@ -135,6 +136,9 @@ class Search:
         n, m = self.source.facts.n_customers, len(self.terms.rows)
         if warm is None:
             duals, mu, room = self._samples(first)
+            polish = getattr(self.source, "polish", None)
+            if polish is not None:
+                duals, mu, room = polish(self.terms, (duals, mu, room), self.meter)
         else:
             duals, mu = np.minimum(warm, self.terms.ceiling), _narrowest(m, n)
             at = Reference.of(self.terms, duals, np.inf)
@@ -232,7 +236,8 @@ class Search:
             moved = leash.moved(point.duals)
             duals = point.duals
             if leash.taut:
-                room = np.maximum(room, moved) if turn < _SCANS - 2 else np.inf
+                late = turn >= _SCANS - 2
+                room = self._all(np.maximum(room, 2.0 * moved)) if late else np.maximum(room, moved)
             else:
                 room = np.maximum(0.35 * moved, 0.35 * room * 2**turn)
             room = np.maximum(room, least * self.terms.value_scale)
@@ -261,7 +266,7 @@ class Search:
         mu, least = mus
         for turn in range(_ROUNDS):
             if self.best is None and turn == _ROUNDS - 1:
-                room = np.inf
+                room = self._all(room)
             spot = self._settle(self._scan_everyone, duals, (mu, least), room, self.terms.ceiling)
             self._keep_point(spot.at, spot.point)
             if self._finish(spot):
@@ -295,6 +300,10 @@ class Search:
             if self.best is None:
                 self._round(spot, duals, mu, 0.05 * shake)
         return bool(np.isinf(spot.at.room).all())
+
+    def _all(self, room: float | Floats) -> float | Floats:
+        """Return the room that leaves everyone open, or the one given where memory has none."""
+        return room if hasattr(self.source, "polish") else np.inf
 
     def _keep_point(self, at: Reference, point: Point) -> None:
         """Keep the bound of a point; pass once more where decisions may not stand there."""
@@ -354,7 +363,8 @@ def _one_blas_thread() -> Any:
 def _ladder(source: Source, m: int) -> list[int]:
     """Return the sizes of the samples, the last of them everyone."""
     n, most = source.facts.n_customers, getattr(source, "most", None)
-    size, sizes = max(FIRST, 10 * m), []
+    sizes: list[int] = []
+    size = max(FIRST, 10 * m)
     while size * 3 < n and (most is None or size <= most or not sizes):
         sizes.append(size)
         size *= GROWTH

@@ -19,6 +19,7 @@ from jinqiao.errors import Conflict, InputError
 from jinqiao.match.files.journal import Journal, key_of
 from jinqiao.match.files.layout import PairFiles
 from jinqiao.match.files.plan import FilePlan, checked_rows, found_plan, terms_of
+from jinqiao.match.files.polish import OPEN
 from jinqiao.match.files.source import FileSource, Watch, survey
 from jinqiao.match.files.spans import STRETCH, Span, core_of, spans_of, write_span
 
@@ -44,6 +45,8 @@ class FilesRun:
     watch : whom it tells, and by what clock.
     threads : how many read and pass at once, all processors if None; the plan is the same.
     stretch : pairs between two checkpoints, about; also the pairs behind one file of offers.
+    open_most : customers a pass may leave open, held in memory (about 150 bytes each). Prices of a
+        sample that would leave more are bettered first, a pass a step.
     stop : asked between steps; once it says True the best plan so far is written.
     """
 
@@ -51,6 +54,7 @@ class FilesRun:
     watch: Watch = field(default_factory=Watch)
     threads: int | None = None
     stretch: int = STRETCH
+    open_most: int = OPEN
     stop: Callable[[], bool] | None = None
 
 
@@ -66,8 +70,8 @@ def solve_files(
 ) -> FilePlan:
     """Return an integral plan of pairs in files, never all in memory; write its offers.
 
-    The plan is bit for bit the one ``solve`` finds for the same pairs in memory, up to 1.5 million
-    customers in a sample, and the same after any kill.
+    The plan is bit for bit the one ``solve`` finds for the same pairs in memory, up to where memory
+    would take a larger sample or leave more customers open; and the same after any kill.
 
     Parameters
     ----------
@@ -88,12 +92,14 @@ def solve_files(
     rows = checked_rows(files, rows)
     work = into / "_work" if run.work is None else Path(run.work)
     problem = problem_key(files, rows, seed, gap_target, warm, run.stretch)
-    journal = Journal(work, problem)
+    journal = Journal(work, f"{problem}-{run.open_most}")
     claim(into, work)
     journal.begin()
     index = survey(files, journal, run.watch)
     threads = run.threads or len(os.sched_getaffinity(0))
-    source = FileSource(files, index, journal, run.watch, threads, stretch=run.stretch)
+    source = FileSource(
+        files, index, journal, run.watch, threads, stretch=run.stretch, open=run.open_most
+    )
     search = searched(source, rows, (seed, gap_target, warm), run)
     offers = _written(source, search, into, run)
     plan = found_plan(search, index, *offers)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.chunk import Chunk, Core, Tally
+from jinqiao.engines.allocation.dual import Meter
 from jinqiao.engines.allocation.facts import Facts
 from jinqiao.engines.allocation.memory import Memory
 from jinqiao.engines.allocation.search import GROWTH
 from jinqiao.engines.allocation.terms import Reference, Terms
-from jinqiao.match.files.journal import Journal, key_of, scan_key
+from jinqiao.match.files.journal import Journal, key_of, packed_sums, plain, scan_key
 from jinqiao.match.files.layout import PairFiles
-from jinqiao.match.files.spans import joined, sample_span, scan_span, spans_of
+from jinqiao.match.files.polish import OPEN, Sums, polished
+from jinqiao.match.files.spans import joined, sample_span, scan_span, spans_of, sums_span
 from jinqiao.match.files.survey import Index, packed, survey_group, surveyed, unpacked
 
 __all__ = ["FileSource", "FilesProgress", "Watch"]
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Whos = list[Ints]
 
@@ -79,6 +83,9 @@ class FileSource:
     threads: int = 1
     most: int = 1_500_000
     stretch: int = 64_000_000
+    open: int = OPEN
+    latest: Chunk | None = None
+    """The latest sample."""
     _read: dict[str, Chunk] = field(default_factory=dict)
 
     @property
@@ -103,7 +110,31 @@ class FileSource:
                 self.journal.put_chunk(one, read)
             self._read |= dict(zip(names, found, strict=True))
             chunk = self._read.pop(name)
-        return replace(chunk, weight=weight)
+        self.latest = replace(chunk, weight=weight)
+        return self.latest
+
+    def polish(
+        self, terms: Terms, spot: tuple[Any, float, Any], meter: Meter
+    ) -> tuple[Any, float, Any]:
+        """Return prices, smoothing and room that leave no more open than memory has room for."""
+        found = polished(terms, self, spot, meter)
+        self.latest = None
+        return found
+
+    def passed(self, terms: Terms, duals: Floats, mu: float) -> Sums:
+        """Return the smoothed dual of everyone at prices, by one pass that sets nobody aside."""
+        name, total = f"sums-{key_of(duals, mu)}", Sums.nothing(len(terms.rows))
+        self.watch.begin("pass")
+        for number, span in enumerate(spans_of(self.index, terms.block, self.stretch)):
+            kept = self.journal.get(f"{name}/{number}")
+            if kept is None:
+                sums_span(self.files, self.index, terms, (duals, mu), span, total, self.threads)
+                self.journal.put(f"{name}/{number}", packed_sums(total))
+            else:
+                total = Sums(**plain(kept))
+            done = _pairs(self.index, span[1])
+            self.watch.tell("pass", done, self.index.n_pairs, resumed=kept is not None)
+        return total
 
     def read_samples(self, terms: Terms, whos: Whos) -> list[Chunk]:
         """Return each list of customers in a chunk of its own, all by one pass."""

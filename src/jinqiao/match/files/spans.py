@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from jinqiao.engines.allocation.chunk import Chunk, Core, Tally, choose_chunk, scan_chunk
 from jinqiao.engines.allocation.terms import Reference, Terms
 from jinqiao.match.files.layout import PairFiles
+from jinqiao.match.files.polish import Sums, sums_of
 from jinqiao.match.files.reader import Part, ahead, parts, step_of
 from jinqiao.match.files.survey import Index
 
@@ -44,6 +45,16 @@ def scan_span(
         scan_chunk(terms, part.chunk, at, tally, threads=threads)
         for part in ahead(parts(files, index, span, step, threads=threads > 1))
     ])  # fmt: skip
+
+
+def sums_span(
+    files: PairFiles, index: Index, terms: Terms, at: tuple[NDArray[np.float64], float],
+    span: Span, total: Sums, threads: int = 1,
+) -> None:  # fmt: skip
+    """Add the smoothed dual of a span at prices and smoothing ``at`` to a total."""
+    step = step_of(index, terms.block)
+    for part in ahead(parts(files, index, span, step, threads=threads > 1)):
+        total.add(sums_of(terms, part.chunk, *at, threads))
 
 
 def sample_span(
