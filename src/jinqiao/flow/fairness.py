@@ -102,7 +102,8 @@ def steering(engine: Engine, *, most: int = 10) -> dict[str, Any]:
     """
     kept = read_problem(engine)
     pairs, rows, plan = kept.problem.pairs, kept.problem.rows, kept.planned.plan
-    own = match.own_values(pairs.value, pairs.column("cost"), engine.settings.plan.beta)
+    value = np.asarray(pairs.value, np.float64)
+    own = match.own_values(value, pairs.column("cost"), engine.settings.plan.beta)
     audit = match.steering_audit(
         pairs, kept.problem.slots, rows, plan, own_value=own, gap_target=1e-3
     )

@@ -59,10 +59,10 @@ class Pacing:
 
     strength: float = 4.0
     least_share: float = 0.5
-    solves_at: tuple[float, ...] = (0.006, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.93)
+    solves_at: tuple[float, ...] = (0.002, 0.006, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.93)
     between: float = 2.0
     sample: int = 50_000
-    fewest: int = 250
+    fewest: int = 150
     doubt: float = 0.5
 
     def least(self, duals: ArrayLike, rows: Sequence[LimitRow]) -> Floats:

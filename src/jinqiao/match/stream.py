@@ -175,7 +175,7 @@ def arrays_of(stream: Stream, rows: Sequence[LimitRow], n_products: int) -> Any:
     kind = np.array([_KINDS[row.measure] for row in rows], np.int8)
     return Arrays(
         pairs.indptr, np.asarray(pairs.product, np.int32), _column(pairs.value),
-        *(_measure(pairs, name) for name in ("use", "cost", "approval")),
+        _measure(pairs, "use"), _measure(pairs, "cost"), _measure(pairs, "approval"),
         _column(1.0 if back is None else back.click),
         _column(1.0 if back is None else back.keep), check_slots(pairs, stream.slots),
         segment, cell_ptr, cell_row, kind, np.where(upper, 1.0, -1.0),
