@@ -1,0 +1,56 @@
+"""The table of learning: ``python -m benchmarks.learning``, from the root of the repository.
+
+QUICK=1 takes fewer repeats, SEED=n other folds and draws, ONLY=module,module some of them. Writes
+``benchmarks/out/learning.json`` after every module, so that a run that is stopped keeps what it has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.match.table import Goal, verdict, write, written
+
+OUT = Path(__file__).resolve().parents[1] / "out" / "learning.json"
+MODULES = ("funnel", "bandit", "credit_files", "market_policies")
+GOALS = {
+    "youngest_cohort_error_28": Goal(0.045, 0.03),
+    "youngest_cohort_error_14": Goal(0.084, 0.06),
+    "youngest_cohort_error_7": Goal(0.127, 0.09),
+}
+
+
+def _goal(line: dict[str, Any]) -> Goal:
+    """Return what a figure must reach; a credit file must equal its best peer, and pass it."""
+    if line["figure"].startswith("auc_") and line.get("peer") is not None:
+        return Goal(line["peer"], line["peer"] + 1e-9, more=True)
+    return GOALS.get(line["figure"], Goal())
+
+
+def main() -> None:
+    """Measure every module that is here, print the table, write the records."""
+    quick, seed = bool(os.environ.get("QUICK")), int(os.environ.get("SEED") or 0)
+    asked = [name for name in os.environ.get("ONLY", "").split(",") if name]
+    lines: list[dict[str, Any]] = []
+    for name in MODULES:
+        place = f"benchmarks.learning.{name}"
+        if (asked and name not in asked) or importlib.util.find_spec(place) is None:
+            continue
+        began = time.perf_counter()
+        for line in importlib.import_module(place).records(quick=quick, seed=seed):
+            goal = _goal(line)
+            line |= {"must": goal.must, "moonshot": goal.moonshot}
+            line["verdict"] = verdict(line["ours"], goal)
+            lines.append(line)
+        write(OUT, lines)
+        print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    print(written(lines))
+
+
+if __name__ == "__main__":
+    main()
