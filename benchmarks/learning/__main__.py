@@ -1,7 +1,7 @@
 """The table of learning: ``python -m benchmarks.learning``, from the root of the repository.
 
 QUICK=1 takes fewer repeats, SEED=n other folds and draws, ONLY=module,module some of them. Writes
-``benchmarks/out/learning.json`` after every module, so that a run that is stopped keeps what it has.
+``benchmarks/out/learning.json`` after every module, so that a run that is stopped keeps its part.
 """
 
 from __future__ import annotations
