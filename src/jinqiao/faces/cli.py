@@ -12,6 +12,7 @@ from jinqiao.faces import (
     cli_import,
     cli_keys,
     cli_plan,
+    cli_policy,
     cli_settle,
     cli_shelf,
 )
@@ -34,6 +35,7 @@ cli_customer.add(app)
 cli_shelf.add(app)
 cli_decision.add(app)
 cli_plan.add(app)
+cli_policy.add(app)
 cli_settle.add(app)
 cli_keys.add(app)
 
