@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-LIMIT_S = 300.0
+LIMIT_S = 210.0
 
 
 def highs(lp: Any, method: str, tolerance: float) -> tuple[Any, Any, str]:

@@ -35,7 +35,7 @@ PEERS: tuple[tuple[str, tuple[float, ...]], ...] = (
 )
 """Tried in this order, each with its tolerances."""
 
-LIMIT_S = 330.0
+LIMIT_S = 240.0
 """A peer's whole process, with reading its input."""
 
 
