@@ -58,10 +58,13 @@ def main() -> None:
         if asked and name not in asked:
             continue
         began = time.perf_counter()
-        lines += [{"seed": run.seed} | line for line in played(name, group, run)]
+        common = {"seed": run.seed, "quick": run.quick}
+        lines += [common | line for line in played(name, group, run)]
         write(OUT, lines)
         print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     print(written(lines))
+    if run.quick:
+        print("\nQUICK sizes: what must be and the moonshots are those of the full sizes.")
     told = [line.get("verdict") for line in lines]
     kinds = ("moonshot", "met", "missed", "not measured")
     print("\n" + ", ".join(f"{told.count(kind)} {kind}" for kind in kinds))
