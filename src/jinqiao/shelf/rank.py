@@ -72,7 +72,7 @@ def _check(
     if policy not in POLICIES:
         raise InputError(f"no policy {policy!r}", field="policy", fix=f"one of {POLICIES}")
     for name, array in (("left", left), ("stopped", stopped)):
-        shapes = [(serving.n_products,)]
+        shapes: list[tuple[int, ...]] = [(serving.n_products,)]
         if name == "left":
             shapes.append((len(requests), serving.n_products))
         if array is not None and np.shape(array) not in shapes:
