@@ -93,7 +93,7 @@ def _column(given: Any) -> tuple[NDArray[Any], tuple[int, int]]:
 
 
 def _number(given: Any, dtype: type) -> tuple[NDArray[Any], int]:
-    array = np.ascontiguousarray(given, dtype)
+    array: NDArray[Any] = np.ascontiguousarray(given, dtype)
     return (array.reshape(1), 0) if np.ndim(given) == 0 else (array, 1)
 
 
@@ -127,7 +127,9 @@ def usage_of_picks(terms: Terms, chunk: Chunk) -> Floats | float:
         return 1.0
     use, cost, chance = (_spread(terms, c) for c in (chunk.use, chunk.cost, chunk.approval))
     assert use is not None
-    return np.stack((use, cost, use * chance))  # type: ignore[list-item, operator]
+    assert cost is not None
+    assert chance is not None
+    return np.stack((use, cost, use * chance))
 
 
 def _spread(terms: Terms, given: Any) -> Floats | None:

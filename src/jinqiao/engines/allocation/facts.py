@@ -65,7 +65,7 @@ class Facts:
 def _by_segment(chunk: Chunk, n: int, n_segments: int) -> NDArray[np.int64]:
     if np.ndim(chunk.segment) == 0:
         counts = np.zeros(n_segments, np.int64)
-        counts[int(chunk.segment)] = n  # type: ignore[arg-type]
+        counts[int(chunk.segment)] = n
         return counts
     return np.bincount(np.asarray(chunk.segment), minlength=n_segments).astype(np.int64)
 

@@ -73,7 +73,7 @@ class _Rounding:
         self, dual: Dual, duals: Floats, mu: float, rng: np.random.Generator, jitter: float
     ) -> None:
         self.terms, self.arrays, self.decided = dual.terms, core_arrays(dual.core), dual.value
-        self.duals, self.rng = duals, rng
+        self.duals, self.rng, self.mu = duals, rng, mu
         self.start = dual.used
         self.reduced = np.empty(dual.core.n_pairs)
         reduce_pairs(self.arrays, duals, self.reduced)
@@ -117,13 +117,16 @@ class _Rounding:
         mask: NDArray[np.bool_] = self.hard & (self.used - self.terms.limit > self.slack)
         return mask
 
-    def _near(self, count: int) -> tuple[Ints, float]:
-        """Return the customers nearest to a tie, in random order, and the widest margin."""
+    def _near(self, count: int, least: float = 0.0) -> tuple[Ints, float]:
+        """Return the customers nearest to a tie, in random order, and the widest margin.
+
+        Whoever is nearer than ``least`` is among them, however many they are.
+        """
         margin = self.margin
         count = min(count, int(np.isfinite(margin).sum()))
         if count == 0:
             return np.zeros(0, np.int64), 0.0
-        width = float(np.partition(margin, count - 1)[count - 1])
+        width = max(float(np.partition(margin, count - 1)[count - 1]), least)
         return self.rng.permutation(np.flatnonzero(margin <= width)), width
 
     def _nearest(self, who: Ints, count: int) -> Ints:
@@ -150,7 +153,7 @@ class _Rounding:
 
     def _feedback(self) -> None:
         m = len(self.terms.rows)
-        who, self.width = self._near(max(2000, 20 * m))
+        who, self.width = self._near(max(2000, 20 * m), self.mu)
         width = self.width
         none = np.zeros(m)
         strength = max(width, 1e-4 * self.terms.value_scale) / 8

@@ -35,6 +35,9 @@ _LAST = 1e-6
 _SMALL, _NEAR = 20_000, 4_000
 """Up to so many customers nobody is decided ahead; so many at least are left to rounding."""
 
+_LOOSE = 1e-2
+"""The gap at which a search told to stop is content with its first plan."""
+
 _WARM = 0.1
 """The share of customers left undecided by prices brought along."""
 
@@ -115,10 +118,10 @@ class Search:
     def run(self, warm: Floats | None = None) -> None:
         """Find prices and a plan; stop at the gap asked for, or when told to.
 
-        An interruption (Ctrl-C) is taken as such a word: what there is gets finished, by one pass
-        where there is no plan yet. A second one goes through.
+        An interruption (Ctrl-C) is taken as such a word; a second one goes through. Where there is
+        no plan yet the search goes on to the first one it finds, at a loose gap.
         """
-        first = self.scale()
+        first, asked = self.scale(), self.gap_target
         with _one_blas_thread():
             try:
                 self._run(first, warm)
@@ -126,9 +129,12 @@ class Search:
                 if self.meter.stopped:
                     raise
                 self.meter.stopped = True
-                if self.best is None or self.duals is None:
-                    duals, mu = self.reached
-                    self._everyone(np.minimum(duals, self.terms.ceiling), (mu, mu), 0.0)
+            if self.meter.stopped and (self.best is None or self.duals is None):
+                self.meter.stop, self.gap_target = None, max(asked, _LOOSE)
+                self.meter.stopped = False
+                duals = self.reached[0]
+                self._run(first, duals if duals.any() else warm)
+                self.gap_target, self.meter.stopped = asked, True
         if self.best is None:
             self._refuse()
 
@@ -287,6 +293,8 @@ class Search:
             self._round(spot, duals, mu)
             done = self._gap() <= self.gap_target or self.meter.halted()
             if done and self.best is not None:
+                return True
+            if self.meter.halted():
                 return True
             if self.best is None and np.isfinite(spot.at.room).all():
                 return False
