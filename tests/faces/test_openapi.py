@@ -66,12 +66,14 @@ def page(market: Lived) -> Iterator[Any]:
 def test_what_may_be_asked_is_answered(page: Any, method: str, path: str) -> None:
     """Any request the page allows: no 500, a documented status, an answer of its schema."""
     role = ROLE.get(path, "customer")
+    # a process that is busy may truly not be ready: that 503 is documented, and no fault
+    checks = CHECKS[1:] if path == "/readyz" else CHECKS
     headers = {"authorization": f"Bearer {TOKENS[role]}"}
 
     @given(case=page[path][method].as_strategy())
     @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     def ask(case: Any) -> None:
-        case.validate_response(case.call(headers=headers), checks=CHECKS)
+        case.validate_response(case.call(headers=headers), checks=checks)
 
     ask()
 
