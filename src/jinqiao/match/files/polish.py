@@ -10,7 +10,7 @@ where a pass leaves as few open as memory allows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ OPEN = 1_000_000
 
 _NARROWER, _STEPS = (1.0, 0.2, 0.04), 3
 """Smoothings, in parts of what prices are unsure by; steps of each at most."""
+
+_SEEN = 40_000
+"""Customers of a sample that margins are taken from."""
 
 Floats = NDArray[np.float64]
 
@@ -95,8 +98,9 @@ def polished(
     ``spot`` is the same from the samples; it is returned as it is where that is so already.
     """
     duals, _, room = spot
-    sample, n = source.latest, source.index.n_customers
+    n = source.index.n_customers
     few = source.open / max(n, 1)
+    sample = None if source.latest is None else _thinned(source.latest)
     if sample is None or _share(terms, sample, duals, room) <= few:
         return spot
     unsure = float(np.sqrt(np.mean(np.minimum(room, terms.value_scale) ** 2))) / 3.0
@@ -113,6 +117,12 @@ def polished(
     margin = _scanned(terms, sample, duals, np.inf).margin
     open_few = np.quantile(margin[np.isfinite(margin)], min(0.5 * few, 1.0))
     return duals, width / terms.value_scale, 0.5 * float(open_few)
+
+
+def _thinned(sample: Chunk) -> Chunk:
+    """Return a sample of which few enough are looked at that all of them may be left open."""
+    who = np.arange(0, sample.n_customers, -(-sample.n_customers // _SEEN))
+    return replace(sample, who=who, weight=1.0)
 
 
 def _scanned(terms: Terms, sample: Chunk, duals: Floats, room: Any) -> Core:
