@@ -35,7 +35,7 @@ from jinqiao.synthetic.truth import BESIDE, POSITION, ClickedPairs, Shown, Truth
 
 __all__ = [
     "BASELINES", "REFERENCES", "Captured", "Evaluation", "Inputs", "Told", "calibration",
-    "captured_by_plan", "frauds_of", "ladder", "shown_of", "told_of", "weekly_bound",
+    "captured_by_plan", "frauds_of", "ladder", "shown_of", "told_of", "true_of", "weekly_bound",
 ]  # fmt: skip
 
 BASELINES = (
@@ -241,6 +241,17 @@ def told_of(life: Life) -> Told:
 def shown_of(inputs: Inputs, life: Life) -> Shown:
     """Return what a life showed in the stretch, row by row, with true chances and values."""
     return Truth(inputs.market).shown(life, inputs.from_us, inputs.until_us)
+
+
+def true_of(market: Market, life: Life, shown: pa.Table) -> Shown:
+    """Return what some shelves truly are, shown to a life as it stands; it is not changed.
+
+    ``shown`` as ``Life.respond`` takes it, nothing earlier than what the life has seen.
+    """
+    other = life.fork()
+    other.respond(shown)
+    at = shown["occurred_at"].cast(pa.int64()).to_numpy()
+    return Truth(market).shown(other, int(at.min()), int(at.max()) + 1)
 
 
 def frauds_of(inputs: Inputs) -> dict[str, NDArray[np.bool_]]:

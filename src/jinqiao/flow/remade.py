@@ -1,8 +1,9 @@
 """Logged shelves made again as they could have been, beside what another policy does there.
 
 The profiles of then, the catalog of then, what was eligible then: the code that serves says so. A
-shelf of which the candidates do not come out as many as were logged (a limit had run out, a
-snapshot is gone, a consent was withdrawn) is left out and counted.
+shelf of which the candidates do not come out as many as were logged is left out and counted, as is
+one whose snapshot is gone or whose consent was withdrawn. What had run out is not logged; where
+shelves were drawn evenly it shows (``soldout``).
 
 Letters: n rows, r shelves, K places, P products.
 """
@@ -21,6 +22,7 @@ from jinqiao import shelf
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.time import DAY_US
 from jinqiao.errors import InputError, NotFound
+from jinqiao.flow.soldout import sold_out
 from jinqiao.flow.targets import Asked, chances
 from jinqiao.flow.wiring import Engine
 from jinqiao.shelf import Requests, Serving
@@ -134,7 +136,12 @@ def _of_one(
     may[found.request, found.product] = True
     product = pc.fill_null(pc.index_in(rows["product_id"], pa.array(then.product_ids)), -1)
     place = product.to_numpy().astype(np.int64)
-    wrong = np.diff(found.start) != rows["n_candidates"].to_numpy()[first]
+    shown = np.zeros_like(may)
+    shown[of[place >= 0], place[place >= 0]] = True
+    count = rows["n_candidates"].to_numpy()[first]
+    evenly = pc.equal(rows["policy"].combine_chunks(), "random").to_numpy(zero_copy_only=False)
+    gone_then = _ran_out(requests, (may, shown), count, evenly[first])
+    wrong = (may & ~gone_then).sum(axis=1) != count
     np.logical_or.at(wrong, of, (place < 0) | ~may[of, np.maximum(place, 0)])
     _count(left_out, "candidates_differ", rows.filter(pa.array(wrong[of])))
     keep = ~wrong[of]
@@ -142,7 +149,7 @@ def _of_one(
         return None
     good = np.flatnonzero(~wrong)
     target, gone = policy.as_of(then)
-    every = chances(target, requests.take(good), stopped=gone)
+    every = chances(target, requests.take(good), stopped=gone | gone_then[good])
     where = np.cumsum(~wrong) - 1
     rows, fates, of, place = rows.filter(pa.array(keep)), fates[keep], of[keep], place[keep]
     position = rows["position"].to_numpy().astype(np.int64) - 1
@@ -156,6 +163,23 @@ def _of_one(
     features = _known(then, requests, of, position)
     return Matched(rows, spread, columns[place], np.column_stack((fates, worth)), features,
                    product_ids)  # fmt: skip
+
+
+def _ran_out(
+    requests: Requests,
+    seen: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    count: NDArray[np.integer],
+    evenly: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return which products had run out when each shelf was made, as far as it is plain, (r, P)."""
+    may, shown = seen
+    out = np.zeros_like(may)
+    drawn = np.flatnonzero(evenly)
+    if len(drawn):
+        drawn = drawn[np.argsort(requests.at_us[drawn], kind="stable")]
+        slots = int(shown[drawn].sum(axis=1).max())
+        out[drawn], _ = sold_out(may[drawn], shown[drawn], count[drawn], slots)
+    return out
 
 
 def _shelves(rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

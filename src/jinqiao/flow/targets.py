@@ -69,8 +69,8 @@ def chances(
 ) -> NDArray[np.float32]:
     """Return the exact chance of every product in every place, (r, K, P); 0 where a place is empty.
 
-    ``stopped`` (P,): what may not be shown at all. The ladder keeps the rules of a shelf and fills
-    every place it can; the plan leaves out what gains nothing and has its learning slot.
+    ``stopped`` (P,) or (r, P): what may not be shown at all. The ladder keeps the rules of a shelf
+    and fills every place it can; the plan leaves out what gains nothing and has its learning slot.
     """
     serving = asked.serving
     out = np.zeros(
@@ -79,7 +79,8 @@ def chances(
     for personal in (True, False):
         rows = np.flatnonzero(requests.personalised == personal)
         if len(rows):
-            out[rows] = _of_kind(asked, requests.take(rows), stopped, personal)
+            off = stopped[rows] if stopped is not None and stopped.ndim == 2 else stopped
+            out[rows] = _of_kind(asked, requests.take(rows), off, personal)
     return out
 
 
