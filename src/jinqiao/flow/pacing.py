@@ -1,14 +1,14 @@
 """Prices through the day: dearer where a limit goes too fast, cheaper where it goes too slowly.
 
-A day's limit is held against the day, every other one against the plan's own days. The verb and its
-settings are those of ``match.paced``, so that a replay says what serving does.
+A day's limit is held against the day, every other one against the plan's own days. The verb is
+that of ``match.paced``; what is reserved counts as used, as it does for the limit itself.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ _DEMAND = np.array([
 """Visits by local hour where nothing better was measured: late evening and noon are high."""
 
 
+_PACING = match.Pacing(least_share=0.0)
+"""A limit the plan left free keeps its price of 0: many are of less than a unit a day, where one held
+click-out says nothing of a surge."""
+
+
 @dataclass(eq=False)
 class Pacer:
     """Corrects a plan's prices towards what is left (``match.pace``).
@@ -40,7 +45,7 @@ class Pacer:
     planned: Planned
     demand: NDArray[np.float64]
     offset_us: int = 8 * 3_600_000_000
-    pacing: match.Pacing = field(default_factory=match.Pacing)
+    pacing: match.Pacing = _PACING
 
     @classmethod
     def of(cls, planned: Planned, zone: str = "Asia/Shanghai") -> Pacer:
