@@ -51,7 +51,7 @@ def test_exposure_adds_up_to_the_plan(made: tuple) -> None:
 
 
 def test_an_interval_holds_what_it_should() -> None:
-    """Over many even worlds the 90 % interval of a group's ratio holds 1 about nine times in ten."""
+    """Over even worlds the 90 % interval of a group's ratio holds 1 about nine times in ten."""
     rng = np.random.default_rng(4)
     held = 0
     for _ in range(400):

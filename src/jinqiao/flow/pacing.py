@@ -31,8 +31,8 @@ _DEMAND = np.array([
 
 
 _PACING = match.Pacing(least_share=0.0)
-"""A limit the plan left free keeps its price of 0: many are of less than a unit a day, where one held
-click-out says nothing of a surge."""
+"""A limit the plan left free keeps its price of 0: many are of less than a unit a day, where one
+held click-out says nothing of a surge."""
 
 
 @dataclass(eq=False)
