@@ -33,3 +33,14 @@ def warm_up() -> None:
     )
     plan = solve(pairs, 1, rows, n_products=2)
     price_ranges(stand(Problem(pairs, 1, rows, 2), plan))
+    _short_types(pairs, rows)
+
+
+def _short_types(pairs: Pairs, rows: tuple[LimitRow, ...]) -> None:
+    """Compile for float32 and uint16 too, and for arrays that may not be written to."""
+    product, value = pairs.product.astype(np.uint16), pairs.value.astype(np.float32)
+    for writeable in (True, False):
+        indptr = pairs.indptr.copy()
+        for column in (indptr, product, value):
+            column.flags.writeable = writeable
+        solve(Pairs(indptr, product, value, approval=0.5), 1, rows, n_products=2)
