@@ -280,7 +280,7 @@ class Search:
             assert self.duals is not None
             duals, mu = self.duals, least
             room = 3.0 * spot.at.room
-            if self.best is None:
+            if self.best is None and not hasattr(self.source, "polish"):
                 room = np.maximum(room, 0.1 * self.terms.value_scale)
             least = max(least * 0.1, _LAST)
 
