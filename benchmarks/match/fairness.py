@@ -2,7 +2,7 @@
 
 The law: customers of thin files (a fifth) are worth 0.55 of others for the same 40 products, whose
 quotas cannot serve everyone, so that a plan of value alone passes them by. Floors on each group's
-expected applications are raised in five steps, each plan started from the last one's prices.
+expected applications are raised in ten steps, each plan started from the last one's prices.
 
 ``python -m benchmarks.match.fairness PATH`` draws ``frontier.svg``.
 """

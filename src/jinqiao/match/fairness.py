@@ -22,6 +22,8 @@ __all__ = ["Exposure", "FairPoint", "Frontier", "exposure", "fairness_frontier"]
 
 Floats = NDArray[np.float64]
 _Z90 = 1.6448536269514722
+_ROOM = 1e-3
+"""Floors leave so much of the expected applications unpromised: whole offers need some play."""
 _FEWEST = 20
 """Groups of fewer customers are told but not steered by: their share says little."""
 
@@ -132,7 +134,7 @@ def fairness_frontier(
     code: NDArray[np.integer],
     groups: Sequence[str],
     *,
-    levels: Sequence[float] = (0.8, 0.85, 0.9, 0.95, 1.0),
+    levels: Sequence[float] | None = None,
     gap_target: float = 1e-3,
 ) -> Frontier:
     """Return value against disparity as floors on each group's expected applications rise.
@@ -140,19 +142,22 @@ def fairness_frontier(
     Parameters
     ----------
     problem, plan : what the plan was made from, and the plan. code, groups : see ``exposure``.
-    levels : parts of an even share, above what the least served group has anyway.
+    levels : parts of an even share, above what the least served group has anyway; None: ten even
+        steps from there to 1.
 
     Raises InputError for levels outside (0, 1.5], or codes that do not fit.
     """
-    if any(not 0 < level <= 1.5 for level in levels):
+    if any(not 0 < level <= 1.5 for level in levels or ()):
         raise InputError("a level outside (0, 1.5]", record="frontier", field="levels")
     code = _codes(code, groups, problem.pairs.n_customers)
     sizes = np.bincount(code, minlength=len(groups))
     kept = [g for g in range(len(groups)) if sizes[g] >= _FEWEST]
     use = problem.pairs.column("use")
-    total = float(use[plan.chosen].sum())
+    total = float(use[plan.chosen].sum()) * (1.0 - _ROOM)
     first = _point(problem, plan, code, kept, (0.0, None, True))
     points, warm = [first], dict(zip(plan.row_names, plan.duals.tolist(), strict=True))
+    if levels is None:
+        levels = [1.0 - first.disparity * (1.0 - k / 10) for k in range(1, 11)]
     for level in sorted(levels):
         if level <= 1.0 - first.disparity or len(kept) < 2:
             continue
