@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jinqiao.errors import Infeasible, NotConverged
@@ -180,6 +180,7 @@ def test_a_plan_is_nearly_always_found() -> None:
 @pytest.mark.parametrize("kind", ["plain", "tight", "one product", "zero budgets"])
 @settings(max_examples=60 * TIMES)
 @given(seed=SEEDS)
+@example(seed=808)
 def test_infeasible_exactly_when_highs_says_so(kind: str, seed: int) -> None:
     """Rows no fractional plan meets are refused, with a proof and the least that must give way."""
     problem = made(seed, feasible=False, kind=kind)

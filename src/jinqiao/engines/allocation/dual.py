@@ -154,6 +154,8 @@ class Dual:
     meter: Meter
     everyone: float
     box: Box = field(default_factory=Box)
+    patience: int = 4
+    """So many steps in a row may bring nothing, each tried within a narrower box."""
 
     @classmethod
     def of(cls, terms: Terms, tally: Tally, core: Core, meter: Meter, ceiling: Floats) -> Dual:
@@ -191,7 +193,8 @@ class Dual:
         recent: list[float] = []
         for _ in range(steps):
             # Steps that promise much and bring nothing: kinks narrower than mu.
-            if self.meter.halted() or (len(recent) > 3 and sum(recent[-4:]) < tolerance):
+            stuck = len(recent) >= self.patience and sum(recent[-self.patience :]) < tolerance
+            if self.meter.halted() or stuck:
                 break
             y = point.duals * size
             step = box.step(

@@ -37,6 +37,9 @@ _SAMPLES = (30_000, 300_000)
 _WIDTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
 """Smoothing, in typical coefficients."""
 
+_PATIENCE = 14
+"""At prices of 0 nobody is chosen and no curvature is seen: a first step may be far too long."""
+
 _DROPPED = (0.3, 0.1, 0.03, 0.01, 1e-3)
 """Prices below so much of the highest are dropped, where the proof stands without them."""
 
@@ -148,6 +151,7 @@ def _phase_one(terms: Terms, source: Source, size: int, rng: np.random.Generator
     ceiling = np.where(terms.hard, 1.0 / terms.size, 0.0)
     dual = _PhaseOne.of(terms, tally, core, Meter(core.n_pairs), ceiling)
     assert isinstance(dual, _PhaseOne)
+    dual.patience = _PATIENCE
     duals = zeros
     for mu in _WIDTHS:
         duals = dual.descend(dual.at(duals, mu), mu, 30, 1e-4 * mu).duals
