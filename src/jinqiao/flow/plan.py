@@ -248,7 +248,7 @@ def solve_plan(
         if floor is not None:
             duals = dict(zip(plan.row_names, plan.duals.tolist(), strict=True))
             try:
-                plan = match.solve(pairs, slots, (*rows, floor), warm=duals, **ask)
+                plan, notes = _solved(pairs, slots, (*rows, floor), duals, ask)
                 rows = (*rows, floor)
             except JinqiaoError as error:
                 notes.append(f"thin-file floor dropped: {error}")
