@@ -190,6 +190,18 @@ TestInMemory = InMemory.TestCase
 TestInMemory.settings = law
 
 
+def test_a_report_on_a_refused_click_takes_what_is_free_of_each_limit() -> None:
+    """Refused for its branch alone, a click that is reported takes a free unit of its product."""
+    with _Undo.transaction(MemoryRecords()) as tx:
+        for click, name in (("c8", "free"), ("c1", "b"), ("c0", "a")):
+            wanted = catalog.Reservation(click, name, T0, "east")
+            told = catalog.reserve(tx, CATALOG, wanted)
+        assert not told.allowed
+        catalog.post(tx, "c0", Stage.APPLICATION, T0)
+        over = {row["limit_id"] for row in state(tx)[1] if row["over"]}
+        assert over == {"branch:house/east:count:application:day"}
+
+
 def test_the_same_holds_in_sqlite(sqlite: Records) -> None:
     """The machine that holds the law in memory holds it in SQLite."""
     from hypothesis.stateful import run_state_machine_as_test

@@ -66,9 +66,13 @@ class Book:
         return found
 
     def add(self, unit: Unit) -> None:
-        """Add a new unit; a reserved one is held."""
+        """Add a new unit; a reserved one is held. Its counter is kept, refused or not.
+
+        A report on a refused click must find what its limit is.
+        """
         self.units.setdefault(unit["click_id"], []).append(unit)
         self.new.append(unit)
+        self.moved.add((unit["limit_id"], unit["period_key"]))
         self._count(unit, +1)
 
     def change(self, unit: Unit, now_us: int, **values: Any) -> None:
