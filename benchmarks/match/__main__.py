@@ -1,12 +1,14 @@
 """The whole table: ``python -m benchmarks.match``, from the root of the repository.
 
 QUICK=1 takes smaller sizes, SEED=n other instances, ONLY=group,group some of the groups. Writes
-``benchmarks/out/match.json`` after every group, so that a run that is stopped keeps what it has.
+``benchmarks/out/match.json`` after every group, so that a run that is stopped keeps what it has; with
+ONLY, what the other groups last gave at the same sizes and seed is kept beside it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -49,25 +51,38 @@ def played(name: str, group: Callable[[Run], Iterable[dict[str, Any]]], run: Run
         yield record(name, "", None, "", reason=reason, peer_reason="not measured")
 
 
+def kept(run: Run, asked: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the lines of the groups not asked for, as they were last measured for this run."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    if not asked or not OUT.exists():
+        return found
+    for line in json.loads(OUT.read_text()):
+        same = (line.get("seed"), line.get("quick")) == (run.seed, run.quick)
+        if same and line.get("group") not in (None, *asked):
+            found.setdefault(line["group"], []).append(line)
+    return found
+
+
 def main() -> None:
     """Measure every group, print the table, write the records."""
     run = Run(bool(os.environ.get("QUICK")), int(os.environ.get("SEED") or 1))
     asked = [name for name in os.environ.get("ONLY", "").split(",") if name]
-    lines: list[dict[str, Any]] = []
+    told, lines = kept(run, asked), []
     for name, group in groups().items():
         if asked and name not in asked:
             continue
         began = time.perf_counter()
-        common = {"seed": run.seed, "quick": run.quick}
-        lines += [common | line for line in played(name, group, run)]
+        common = {"group": name, "seed": run.seed, "quick": run.quick}
+        told[name] = [common | line for line in played(name, group, run)]
+        lines = [line for one in groups() for line in told.get(one, [])]
         write(OUT, lines)
         print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     print(written(lines))
     if run.quick:
         print("\nQUICK sizes: what must be and the moonshots are those of the full sizes.")
-    told = [line.get("verdict") for line in lines]
+    verdicts = [line.get("verdict") for line in lines]
     kinds = ("moonshot", "met", "missed", "not measured")
-    print("\n" + ", ".join(f"{told.count(kind)} {kind}" for kind in kinds))
+    print("\n" + ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds))
 
 
 if __name__ == "__main__":
