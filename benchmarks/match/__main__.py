@@ -1,8 +1,8 @@
 """The whole table: ``python -m benchmarks.match``, from the root of the repository.
 
 QUICK=1 takes smaller sizes, SEED=n other instances, ONLY=group,group some of the groups. Writes
-``benchmarks/out/match.json`` after every group, so that a run that is stopped keeps what it has; with
-ONLY, what the other groups last gave at the same sizes and seed is kept beside it.
+``benchmarks/out/match.json`` after every group, so that a run that is stopped keeps what it has;
+with ONLY, what the other groups last gave at the same sizes and seed is kept beside it.
 """
 
 from __future__ import annotations
