@@ -1,9 +1,9 @@
 """Write the Alembic revision of the records schema from its metadata.
 
-    .venv/bin/python scripts/make_migration.py            # rewrite the first, unreleased revision
-    .venv/bin/python scripts/make_migration.py 0002 "what changed"    # write the next one
+    .venv/bin/python scripts/make_migration.py 0003 "What changed."    # write it, or rewrite it
 
-The output depends on the metadata alone, and is formatted by ruff.
+A revision is what the metadata have and the revisions before it do not make. The output depends on
+those alone, and is formatted by ruff.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from sqlalchemy import create_engine
 from jinqiao.store import migrations
 from jinqiao.store.schema import metadata
 
-VERSIONS = Path(migrations.__file__).parent / "versions"
+KEPT = Path(migrations.__file__).parent / "versions"
+VERSIONS = KEPT
 
 TEMPLATE = '''"""{title}"""
 
@@ -44,19 +45,19 @@ def downgrade() -> None:
 '''
 
 
-def main(revision: str = "0001", title: str = "The records as first released.") -> None:
+def main(revision: str, title: str) -> None:
     """Write ``versions/<revision>.py``; the first describes an empty database's whole schema."""
-    first = revision == "0001"
+    before = sorted(path.stem for path in KEPT.glob("[0-9]*.py") if path.stem < revision)
     with tempfile.TemporaryDirectory() as folder:
         engine = create_engine(f"sqlite:///{folder}/records.db")
-        if not first:
-            migrations.upgrade(engine)
+        if before:
+            migrations.upgrade(engine, before[-1])
         with engine.connect() as connection:
             script = produce_migrations(MigrationContext.configure(connection), metadata)
     text = TEMPLATE.format(
         title=title,
         revision=revision,
-        down=None if first else migrations.HEAD,
+        down=before[-1] if before else None,
         upgrade=_body(script.upgrade_ops),
         downgrade=_body(script.downgrade_ops),
     )

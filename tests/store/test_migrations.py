@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from jinqiao.store.migrations import HEAD, revision_of
+from jinqiao.store.migrations import HEAD, revision_of, upgrade
 from jinqiao.store.records import SqlRecords, open_records
 from jinqiao.store.schema import metadata
 from jinqiao.store.shape import shape_of
@@ -61,10 +61,10 @@ def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
     assert [process.wait() for process in started] == [0, 0, 0]
 
 
-def test_the_first_revision_is_what_the_script_writes(
+def test_the_newest_revision_is_what_the_script_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The script's output depends on the metadata alone."""
+    """The script's output depends on the metadata and the revisions before it alone."""
     script = ROOT / "scripts" / "make_migration.py"
     spec = importlib.util.spec_from_file_location("make_migration", script)
     assert spec is not None
@@ -72,9 +72,20 @@ def test_the_first_revision_is_what_the_script_writes(
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "VERSIONS", tmp_path)
-    module.main()
-    kept = ROOT / "src" / "jinqiao" / "store" / "migrations" / "versions" / "0001.py"
-    assert (tmp_path / "0001.py").read_text() == kept.read_text()
+    kept = module.KEPT / f"{HEAD}.py"
+    module.main(HEAD, kept.read_text().split('"""')[1])
+    assert (tmp_path / f"{HEAD}.py").read_text() == kept.read_text()
+
+
+def test_records_of_an_older_release_are_brought_up_to_date(empty: SqlRecords) -> None:
+    """A database of the first revision keeps its rows, and gets what came since."""
+    upgrade(empty.engine, "0001")
+    with empty.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO subjects VALUES ('s1', 1, NULL)")
+    assert empty.migrate() == HEAD
+    with empty.reading() as tx:
+        assert [row["subject_id"] for row in tx.find("subjects")] == ["s1"]
+        assert tx.find("experiments") == []
 
 
 @pytest.mark.parametrize("table", sorted(metadata.tables))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "revision_of", "upgrade"]
 
-HEAD = "0001"
+HEAD = "0002"
 _LOCK = 0x6A696E71  # any number, the same for every process that migrates
 
 
@@ -28,8 +28,8 @@ def revision_of(engine: Engine) -> str | None:
         return None if found is None else str(found)
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring a database to ``HEAD`` in one transaction; two processes at once do it once."""
+def upgrade(engine: Engine, revision: str = HEAD) -> None:
+    """Bring a database to a revision in one transaction; two processes at once do it once."""
     from alembic import command
     from alembic.config import Config
 
@@ -38,7 +38,7 @@ def upgrade(engine: Engine) -> None:
     with engine.connect() as connection:
         _begin(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
+        command.upgrade(config, revision)
         connection.commit()
 
 
