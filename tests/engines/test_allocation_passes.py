@@ -10,9 +10,11 @@ import pytest
 
 from jinqiao.engines.allocation import LimitRow, Pairs, certify, certify_infeasible, solve
 from jinqiao.engines.allocation.chunk import Chunk, Core, Tally, choose_chunk, scan_chunk
+from jinqiao.engines.allocation.dual import price_moves
 from jinqiao.engines.allocation.facts import Facts
 from jinqiao.engines.allocation.terms import Reference, Terms, compile_terms, cover_of
 from jinqiao.errors import Infeasible, InputError
+from match.problems import coefficients
 
 P = 12
 
@@ -221,3 +223,28 @@ def test_rows_of_segments_are_rows_of_their_customers() -> None:
     assert one.certificate.dual_bound == pytest.approx(two.certificate.dual_bound, rel=2e-4)
     taken = one.chosen & np.isin(segment, [1, 3])[pairs.customer]
     assert taken.sum() <= 300
+
+
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_no_pairs_price_moves_more_than_its_cell_is_told_to(per_pair: bool) -> None:
+    """|Σ Δλ·a| of every pair is at most what its cell moves; just that where columns are flat."""
+    pairs, rows = shop(3_000)
+    rng = np.random.default_rng(5)
+    if per_pair:
+        columns = {"use": rng.random, "cost": rng.normal, "approval": rng.random}
+        more = {name: draw(size=len(pairs.value)) for name, draw in columns.items()}
+        pairs = replace(pairs, **more)
+    terms, chunk = compiled(pairs, rows)
+    facts = Facts.of(chunk, P, 1)
+    for _ in range(20):
+        change = rng.normal(0.0, 0.1, len(rows))
+        signed = [d if row.sense == "<=" else -d for row, d in zip(rows, change, strict=True)]
+        plain = [replace(row, customers=None) for row in rows]
+        moved = sum(d * coefficients(pairs, row) for row, d in zip(plain, signed, strict=True))
+        told = price_moves(terms, facts, change)
+        assert (np.abs(moved) <= told[pairs.product] + 1e-12).all()
+        if not per_pair:
+            most = np.zeros(P)
+            np.maximum.at(most, pairs.product, np.abs(moved))
+            free = ~np.isin(np.arange(P), [4, 5, 6])  # a chance may be any in [0, 1]
+            assert most[free] == pytest.approx(told[free])

@@ -125,17 +125,19 @@ class Leash:
 
 
 def price_moves(terms: Terms, facts: Facts, change: Floats) -> Floats:
-    """Return the most the price of a pair of each cell moves by a change of duals, (n_cells,)."""
+    """Return the most the price of a pair of each cell moves by a change of duals, (n_cells,).
+
+    A pair's price moves by use·(count + chance·approval) + cost·money, bilinear, so that it moves
+    most where use, chance and cost are at an end of their range: exactly that where a product has
+    one use and one cost, and what a quota and a budget move against each other is taken off.
+    """
     count, cost, approval = terms.tables(change)
-    use_most = np.tile(facts.use_most, terms.n_segments)
-    cost_most = np.tile(facts.cost_most, terms.n_segments)
-    dearer, cheaper = (cost, -cost) if facts.cost_least >= 0 else (np.abs(cost), np.abs(cost))
-    # A pair may use or cost less than the most of its product, so that no part offsets another.
-    up = use_most * np.maximum(np.maximum(count, count + approval), 0.0)
-    up += cost_most * np.maximum(dearer, 0.0)
-    down = use_most * np.maximum(np.maximum(-count, -count - approval), 0.0)
-    down += cost_most * np.maximum(cheaper, 0.0)
-    most: Floats = np.maximum(up, down)
+    use_range, cost_range = (np.tile(one, terms.n_segments) for one in facts.ranges())
+    by_use = np.concatenate((use_range * count, use_range * (count + approval)))
+    by_cost = cost_range * cost
+    up = by_use.max(axis=0) + by_cost.max(axis=0)
+    down = by_use.min(axis=0) + by_cost.min(axis=0)
+    most: Floats = np.maximum(up, -down)
     return most
 
 
@@ -172,7 +174,7 @@ class Dual:
         self.meter.read += self.core.n_pairs
         decided = self.value + float(duals @ (terms.limit - self.used))
         size = terms.size
-        hessian += np.tril(hessian, -1).T
+        hessian = hessian + hessian.T - np.diag(np.diag(hessian))
         hessian /= mu * size
         hessian /= size[:, None]
         return Point(

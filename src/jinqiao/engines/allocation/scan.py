@@ -215,15 +215,16 @@ def entries(a: Any, t: Any, owner: Any, places: Any, ptr: Any, row: Any, coef: A
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def extremes(product: Any, column: Any, lo: int, hi: int, most: Any) -> Any:
-    """Raise ``most`` to |column| by product; return whether all are whole, and the least or 0."""
-    whole, least = True, 0.0
+def extremes(product: Any, column: Any, lo: int, hi: int, found: Any) -> Any:
+    """Widen ``found`` (2, n_products), least and most by product; return whether all are whole."""
+    whole = True
     for j in range(lo, hi):
         x = np.float64(column[j])
+        p = product[j]
         whole &= x == np.floor(x)
-        least = min(least, x)
-        most[product[j]] = max(most[product[j]], abs(x))
-    return whole, least
+        found[0, p] = min(found[0, p], x)
+        found[1, p] = max(found[1, p], x)
+    return whole
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
