@@ -24,6 +24,16 @@ from jinqiao.insight.indicators import daily, indicators
 from jinqiao.insight.offpolicy import PolicyLog, PolicyValue, policy_value, reward_model
 from jinqiao.insight.plot import Bar, svg_bars, svg_curves, svg_funnel, svg_trend
 from jinqiao.insight.report import kpi_reference, report_json, report_text
+from jinqiao.insight.sequential import sample_ratio_anytime
+from jinqiao.insight.trials import (
+    keep_result,
+    kept_result,
+    one_trial,
+    running_trials,
+    start_trial,
+    stop_trial,
+    trials,
+)
 
 __all__ = [
     "ArmDifference",
@@ -40,15 +50,23 @@ __all__ = [
     "daily",
     "experiment_result",
     "indicators",
+    "keep_result",
+    "kept_result",
     "kpi_reference",
     "late_funnel",
+    "one_trial",
     "policy_value",
     "report_json",
     "report_text",
     "reward_model",
+    "running_trials",
     "sample_ratio",
+    "sample_ratio_anytime",
+    "start_trial",
+    "stop_trial",
     "svg_bars",
     "svg_curves",
     "svg_funnel",
     "svg_trend",
+    "trials",
 ]

@@ -2,18 +2,17 @@
 
 Assignment is a hash of experiment and unit, so it is the same everywhere, for ever, without a
 table. Intervals may be looked at any day: they hold at all times at once. A covariate known before
-the start narrows them without bending them.
+the start narrows them without bending them. A metric is a mean a unit, or a ratio of two sums.
 
 Letters: n units, a arms.
 
-Sources: Deng, Xu, Kohavi & Walker, WSDM 2013 (CUPED, eq. 7); Waudby-Smith, Arbour, Sinha, Kennedy &
-Ramdas, Annals of Statistics 52 (2024), Theorem 2.2 and eq. 12 (asymptotic confidence sequences);
-Fabijan et al., KDD 2019 (sample ratio mismatch).
+Sources: Deng, Xu, Kohavi & Walker, WSDM 2013 (CUPED, eq. 7); Deng, Knoblich & Lu, KDD 2018 (the
+delta method for ratios, eq. 3); Fabijan et al., KDD 2019 (sample ratio mismatch); and those of
+``sequential``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jinqiao.domain.experiment import Guardrail
+from jinqiao.engines.split import HELD_OUT, Split
 from jinqiao.errors import InputError, SchemaError
+from jinqiao.insight.sequential import anytime_factor, sample_ratio_anytime
 
 __all__ = [
     "ArmDifference",
@@ -35,35 +37,21 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-_POINTS = 2**53
 _MISMATCH = 1e-3
-_TUNED_AT = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrail:
-    """A figure that must not get worse: ``worse`` is "up" or "down", by more than ``most``."""
-
-    metric: str
-    worse: str
-    most: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.worse not in ("up", "down"):
-            raise InputError("'up' or 'down'", record=self.metric, field="worse")
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """``arms`` name → share, the first is the control; ``holdout`` is kept out of every arm.
 
-    Shares are of those not held out and add up to 1.
+    Shares are of those not held out and add up to 1. ``salt`` decides who goes where; "" is the id.
     """
 
     experiment_id: str
     arms: Mapping[str, float]
     holdout: float = 0.0
     guardrails: tuple[Guardrail, ...] = ()
+    salt: str = ""
 
     def __post_init__(self) -> None:
         shares = list(self.arms.values())
@@ -82,8 +70,8 @@ class Experiment:
 class ArmDifference:
     """One metric of one arm less the control's, with an interval that holds at every look.
 
-    ``control`` and ``arm`` are plain means; ``narrowed`` is the share of variance that the
-    covariate took away.
+    ``control`` and ``arm`` are plain means, or ratios; ``narrowed`` is the share of variance that
+    the covariate took away. Before there is enough to say, the interval is everything.
     """
 
     metric: str
@@ -104,14 +92,16 @@ class ArmDifference:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentResult:
-    """``sample_ratio_p``: how likely so uneven a split is by chance; ``whole`` when not too rare.
+    """``sample_ratio_p``: how likely so uneven a split is by chance, ever (``sequential``).
 
-    ``broken``: guardrails shown to be passed, with the arm: stop it.
+    ``whole`` when that is not too rare. ``broken``: guardrails shown to be passed, with the arm:
+    stop it. ``counts`` are the units by arm.
     """
 
     differences: tuple[ArmDifference, ...]
     sample_ratio_p: float
     broken: tuple[tuple[Guardrail, str], ...]
+    counts: Mapping[str, int]
 
     @property
     def whole(self) -> bool:
@@ -129,20 +119,10 @@ def assign(experiment: Experiment, units: Sequence[str]) -> list[str]:
     >>> assign(Experiment("cards-first", {"as is": 0.5, "cards": 0.5}), ["ann", "cy", "ann"])
     ['cards', 'as is', 'cards']
     """
-    names, edges = list(experiment.arms), np.cumsum(list(experiment.arms.values()))
-    out = []
-    for unit in units:
-        if _point(f"{experiment.experiment_id}\x1fholdout", unit) < experiment.holdout:
-            out.append("")
-            continue
-        place = int(np.searchsorted(edges, _point(experiment.experiment_id, unit), side="right"))
-        out.append(names[min(place, len(names) - 1)])
-    return out
-
-
-def _point(salt: str, unit: str) -> float:
-    digest = hashlib.blake2b(unit.encode(), key=salt.encode()[:64], digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) / _POINTS
+    names, shares = list(experiment.arms), list(experiment.arms.values())
+    split = Split.of(experiment.salt or experiment.experiment_id, shares, out=experiment.holdout)
+    places = (split.place(unit) for unit in units)
+    return ["" if place == HELD_OUT else names[place] for place in places]
 
 
 def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> float:
@@ -169,6 +149,9 @@ def experiment_result(
     *,
     arm: str = "arm",
     before: Mapping[str, str] | None = None,
+    ratios: Mapping[str, tuple[str, str]] | None = None,
+    information: str | None = None,
+    least: int = 2,
     alpha: float = 0.05,
 ) -> ExperimentResult:
     """Return each metric's difference to the control, one row a unit.
@@ -177,7 +160,12 @@ def experiment_result(
     ----------
     table : the arm's name ("" rows, the holdout, are passed over) and the metrics, numbers; one row
         a unit (customer), however often it came. before : metric → a column known before the start.
-    alpha : the chance that any look, ever, shows a difference that is not there.
+    ratios : metric → the columns of its numerator and denominator: Σ over Σ by arm, the spread
+        between units (delta method). information : a column of how often each unit was looked at,
+        where units go on coming; without it a unit is one observation.
+    least : an arm with fewer units says nothing yet.
+    alpha : the chance that any look, ever, shows a difference that is not there; and, of all
+        guardrails and arms together, that any is called broken that is not.
 
     Raises
     ------
@@ -196,36 +184,61 @@ def experiment_result(
     """
     if not 0 < alpha < 1:
         raise InputError("a chance between 0 and 1", field="alpha")
-    names = list(experiment.arms)
-    rails = [rail.metric for rail in experiment.guardrails]
-    wanted = list(dict.fromkeys([*metrics, *rails]))
-    for name in (arm, *wanted, *(before or {}).values()):
+    rails, sums = experiment.guardrails, dict(ratios or {})
+    wanted = list(dict.fromkeys([*metrics, *(rail.metric for rail in rails)]))
+    parts = [part for name in wanted for part in sums.get(name, (name,))]
+    more = [] if information is None else [information]
+    for name in (arm, *parts, *(before or {}).values(), *more):
         if name not in table.column_names:
             raise SchemaError("no such column", record="table", field=name)
     label = np.array(table[arm].cast(pa.string()).to_pylist(), dtype=object)
     inside = label != ""
-    counts = {str(k): int((label == k).sum()) for k in dict.fromkeys(label[inside])}
-    ratio = sample_ratio(counts, experiment.arms)
+    names = list(experiment.arms)
+    counts = {str(k): int((label == k).sum()) for k in dict.fromkeys([*names, *label[inside]])}
+    split = sample_ratio_anytime(counts, experiment.arms)
     for name in names:
-        if counts.get(name, 0) < 2:
+        if counts[name] < 2:
             raise InputError("fewer than two units", record=name, field=arm)
-    found = []
+    seen = np.ones(len(label)) if information is None else _numbers(table, information)
+    pairs = len(names[1:]) * max(len(rails), 1)
+    found, broken = [], []
     for metric in wanted:
-        y = _numbers(table, metric)
-        plain = y
-        if before and metric in before:
+        y, plain = _values(table, metric, sums.get(metric), label)
+        if before and metric in before and metric not in sums:
             y = _adjusted(y, _numbers(table, before[metric]), inside)
         for other in names[1:]:
             masks = label == names[0], label == other
-            found.append(_difference(metric, other, (y, plain), masks, alpha))
-    broken = tuple(
-        (rail, one.arm_name)
-        for rail in experiment.guardrails
-        for one in found
-        if one.metric == rail.metric
-        and (one.lower > rail.most if rail.worse == "up" else one.upper < -rail.most)
-    )
-    return ExperimentResult(tuple(found), ratio, broken)
+            few = min(int(mask.sum()) for mask in masks) < least
+            one = _difference((metric, other), (y, plain), masks, (seen, few), alpha)
+            found.append(one)
+            strict = _difference((metric, other), (y, plain), masks, (seen, few), alpha / pairs)
+            broken += [(r, other) for r in rails if r.metric == metric and _passed(r, strict)]
+    return ExperimentResult(tuple(found), split, tuple(broken), counts)
+
+
+def _passed(rail: Guardrail, one: ArmDifference) -> bool:
+    return one.lower > rail.most if rail.worse == "up" else one.upper < -rail.most
+
+
+def _values(
+    table: pa.Table, metric: str, parts: tuple[str, str] | None, label: NDArray[np.object_]
+) -> tuple[Floats, Floats]:
+    """Return a value a unit whose mean by arm is the metric's, (n,); and the same again.
+
+    Of a ratio R = Σa/Σb of an arm it is R + (aᵢ − R·bᵢ) / mean(b), which has the delta method's
+    variance; NaN in an arm where Σb is 0.
+    """
+    if parts is None:
+        y = _numbers(table, metric)
+        return y, y
+    top, under = _numbers(table, parts[0]), _numbers(table, parts[1])
+    y = np.full(len(top), np.nan)
+    for name in set(label.tolist()):
+        rows = label == name
+        if under[rows].sum() > 0:
+            ratio = top[rows].sum() / under[rows].sum()
+            y[rows] = ratio + (top[rows] - ratio * under[rows]) / under[rows].mean()
+    return y, y
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:
@@ -246,30 +259,24 @@ def _adjusted(y: Floats, x: Floats, inside: NDArray[np.bool_]) -> Floats:
 
 
 def _difference(
-    metric: str,
-    other: str,
+    names: tuple[str, str],
     values: tuple[Floats, Floats],
     masks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    seen: tuple[Floats, bool],
     alpha: float,
 ) -> ArmDifference:
+    """Return one difference; ``seen``: each unit's looks, and whether they are too few to say."""
     y, plain = values
     control, arm = masks
     n = int(control.sum() + arm.sum())
     error = math.sqrt(sum(float(y[m].var(ddof=1)) / int(m.sum()) for m in masks))
     raw = math.sqrt(sum(float(plain[m].var(ddof=1)) / int(m.sum()) for m in masks))
     value = float(y[arm].mean() - y[control].mean())
-    half = error * anytime_factor(n, alpha)
+    looks = max(float(seen[0][control | arm].sum()), 1.0)
+    silent = seen[1] or not math.isfinite(error)
+    half = math.inf if silent else error * anytime_factor(looks, alpha)
+    middle = value if math.isfinite(value) else 0.0
     return ArmDifference(
-        metric, other, float(plain[control].mean()), float(plain[arm].mean()), value,
-        value - half, value + half, n, 1 - (error / raw) ** 2 if raw else 0.0,
+        *names, float(plain[control].mean()), float(plain[arm].mean()), value,
+        middle - half, middle + half, n, 1 - (error / raw) ** 2 if raw else 0.0,
     )  # fmt: skip
-
-
-def anytime_factor(n: int, alpha: float) -> float:
-    """Return how many standard errors an interval needs to hold at every n at once.
-
-    √(((nρ² + 1) / (nρ²)) · ln((nρ² + 1) / α²)), narrowest near 5,000 units (eq. 12 and 24: ρ).
-    """
-    rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / _TUNED_AT
-    scale = n * rho2
-    return math.sqrt((scale + 1) / scale * math.log((scale + 1) / alpha**2))
