@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ from jinqiao.propensity.training import TrainingSet
 if TYPE_CHECKING:
     from jinqiao.engines.forest import Forest
 
-__all__ = ["ChainModel", "ChainSpec", "train"]
+__all__ = ["ChainModel", "ChainSpec", "StagesKept", "train"]
 
 _AT_ONCE = 2
 """So many stages are fitted at once; each on one thread, so that the same seed gives the same."""
@@ -157,10 +157,28 @@ class ChainModel:
         return Levels(class_codes(one), len(CLASSES), effects)
 
 
-def train(training_set: TrainingSet, *, seed: int, spec: ChainSpec | None = None) -> ChainModel:
+class StagesKept(Protocol):
+    """Where finished stages wait for the others, so that none is trained again after a stop."""
+
+    def find(self, stage: str) -> StageModel | None:
+        """Return a stage that was finished for the same rows, seed and settings, or None."""
+        ...
+
+    def keep(self, model: StageModel) -> None:
+        """Keep a finished stage; called from the thread that fitted it."""
+        ...
+
+
+def train(
+    training_set: TrainingSet,
+    *,
+    seed: int,
+    spec: ChainSpec | None = None,
+    kept: StagesKept | None = None,
+) -> ChainModel:
     """Return the chain learnt from shown offers; the same seed gives the same chain.
 
-    A stage with too few cases is a constant and its card says so.
+    A stage with too few cases is a constant and its card says so. ``kept``: stages finished before.
     """
     from jinqiao.propensity.card import chain_card
 
@@ -170,7 +188,12 @@ def train(training_set: TrainingSet, *, seed: int, spec: ChainSpec | None = None
     house = levels_of(products["institution_id"], tuple(houses))
 
     def fitted(place: int) -> StageModel:
-        return _fit(training_set, place, spec, seed, (classes, house))
+        found = kept.find(CHAIN[place].value) if kept is not None else None
+        if found is None:
+            found = _fit(training_set, place, spec, seed, (classes, house))
+            if kept is not None:
+                kept.keep(found)
+        return found
 
     with one_thread(), ThreadPoolExecutor(_AT_ONCE) as pool:  # stages do not know of each other
         models = list(pool.map(fitted, range(4)))
@@ -232,11 +255,15 @@ def _fit(
     if place:
         label, weight = _expected(stage.delays, x, levels)
     keep = weight > 0
-    return fit_stage(
+    model = fit_stage(
         x[keep], label[keep], names=rows.layout.names, weights=weight[keep],
         times=rows.shown_us[stage.rows[at]][keep], levels=levels.rows(keep),
         seed=seed + place, spec=spec.stages.get(name, StageSpec()), stage=name.value,
     )  # fmt: skip
+    if model.judged is None:
+        return model
+    own = stage.rows[at][keep][model.judged.rows]
+    return replace(model, judged=replace(model.judged, rows=own))
 
 
 def _sample(

@@ -26,7 +26,7 @@ from jinqiao.propensity.calibration import fit_platt, sigmoid
 from jinqiao.propensity.linear import Linear, fit_linear, one_thread
 from jinqiao.propensity.measure import compare
 
-__all__ = ["KINDS", "Levels", "StageModel", "StageSpec", "fit_stage"]
+__all__ = ["KINDS", "Judged", "Levels", "StageModel", "StageSpec", "fit_stage"]
 
 KINDS = ("constant", "logistic", "linear", "trees", "blend")
 _FEW = 40
@@ -71,11 +71,26 @@ class Levels:
         return replace(self, groups=groups, effects=tuple(e[keep] for e in self.effects))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What the chosen kind said of the latest rows before it was fitted on them.
+
+    ``rows`` (n,) places among the rows handed in (one with an expected label stands twice, as a
+    weighted yes and a weighted no); ``p``, ``y``, ``w`` (n,) chance, label 0 or 1, weight.
+    """
+
+    rows: NDArray[np.int64]
+    p: NDArray[np.float64]
+    y: NDArray[np.float64]
+    w: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class StageModel:
     """A fitted stage: p = sigmoid(slope · score + shift).
 
-    score = base + shares[0] · linear + shares[1] · trees.
+    score = base + shares[0] · linear + shares[1] · trees. ``judged`` is kept until the model is
+    registered, not in its files.
     """
 
     stage: str
@@ -88,6 +103,7 @@ class StageModel:
     trees: str | None
     card: Mapping[str, Any]
     shares: tuple[float, float] = (1.0, 1.0)
+    judged: Judged | None = field(default=None, compare=False, repr=False)
 
     def score(self, x: NDArray[np.float32], levels: Levels | None = None) -> NDArray[np.float64]:
         """Return the uncalibrated logit of every row, (n,) float64."""
@@ -179,6 +195,7 @@ def _best(rows: _Rows, times: NDArray[np.integer] | None, setup: _Setup) -> Stag
     yes = float(rows.w @ rows.y)
     if min(yes, float(rows.w.sum()) - yes) < _FEW:
         return _constant(rows, names, stage)
+    origin = _origin(rows)
     rows, when = _harden(rows, when)
     kinds = _kinds(spec)
     cut = _slices(when)
@@ -186,13 +203,19 @@ def _best(rows: _Rows, times: NDArray[np.integer] | None, setup: _Setup) -> Stag
     if set(kinds) != {"linear"}:
         binned = Binned((rows.x, names), (rows.y, rows.w), spec, seed)
     trained, rounds = _candidates(rows, cut, kinds, setup, binned)
-    metrics = _judge(rows, cut, trained, seed)
+    metrics, told = _judge(rows, cut, trained, seed)
+    last = rows.part(cut[2])
+
+    def judged(kind: str) -> Judged:
+        return Judged(origin[cut[2]], np.asarray(told[kind], np.float64), last.y, last.w)
+
     chosen = _chosen(metrics, tuple(trained))
     if metrics["constant"]["log_loss"] < metrics[chosen]["log_loss"] and spec.choice == "best":
-        return _constant(rows, names, stage, metrics)
+        return replace(_constant(rows, names, stage, metrics), judged=judged("constant"))
     final = _fit_kind(rows, chosen, setup, rounds, binned)
     card = _card(metrics, chosen, 0 if chosen == "linear" else rounds, rows, trained[chosen])
-    return replace(final, slope=trained[chosen].slope, shift=trained[chosen].shift, card=card)
+    early = trained[chosen]
+    return replace(final, slope=early.slope, shift=early.shift, card=card, judged=judged(chosen))
 
 
 def _chosen(metrics: Mapping[str, Any], kinds: tuple[str, ...]) -> str:
@@ -252,6 +275,12 @@ def _constant(
     }
     base = float(np.log(rate / (1 - rate)))
     return StageModel(stage, "constant", names, 1.0, 0.0, base, None, None, card)
+
+
+def _origin(rows: _Rows) -> NDArray[np.int64]:
+    """Return which row each row of ``_harden`` comes from."""
+    soft = np.flatnonzero((rows.y > 0) & (rows.y < 1))
+    return np.concatenate((np.arange(len(rows.y)), soft))
 
 
 def _harden(rows: _Rows, when: NDArray[Any]) -> tuple[_Rows, NDArray[Any]]:
@@ -322,14 +351,16 @@ def _log_odds(rows: _Rows) -> float:
     return float(np.log(rate / (1 - rate)))
 
 
-def _judge(rows: _Rows, cut: _Cut, trained: Mapping[str, StageModel], seed: int) -> dict[str, Any]:
-    """Return every candidate's and both baselines' figures on the latest rows."""
+def _judge(
+    rows: _Rows, cut: _Cut, trained: Mapping[str, StageModel], seed: int
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+    """Return every candidate's and both baselines' figures on the latest rows, and chances."""
     early, late, last = (rows.part(part) for part in cut)
     told = {kind: model.predict(last.x, last.levels) for kind, model in trained.items()}
     before = np.concatenate((early.y, late.y)), np.concatenate((early.w, late.w))
     told["constant"] = np.full(len(last.y), float(np.average(before[0], weights=before[1])))
     told["logistic"] = _logistic(early, last)
-    return compare(told, last.y, last.w, seed=seed)
+    return compare(told, last.y, last.w, seed=seed), told
 
 
 def _fit_kind(
