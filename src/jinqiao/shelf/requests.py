@@ -26,7 +26,7 @@ class Requests:
     ``customer_id`` is "" where nobody is signed in. ``shown_before`` (r, P) counts how often each
     product was shown to this customer in the frequency window, or None. ``region`` None asks for no
     place in particular; a null in it is a place not known. ``branch_id``: on behalf of which branch
-    each is asked for, or None for none.
+    each is asked for, or None for none. ``arms``: the arms of experiments each is in, as logged.
     """
 
     customer: NDArray[np.int32]
@@ -43,6 +43,7 @@ class Requests:
     shown_before: NDArray[np.integer] | None = None
     region: pa.Array | None = None
     branch_id: pa.Array | None = None
+    arms: pa.Array | None = None
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -139,6 +140,7 @@ class Requests:
             self.visit_cost_minor[rows], self.city_tier[rows], before,
             None if self.region is None else self.region.take(at),
             None if self.branch_id is None else self.branch_id.take(at),
+            None if self.arms is None else self.arms.take(at),
         )  # fmt: skip
 
     @property

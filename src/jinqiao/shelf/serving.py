@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -329,6 +329,15 @@ class Serving:
         ids = parts["profiles"]["customer_id"].combine_chunks()
         return cls(allowed=bits, index=CustomerIndex.of(ids), **parts)
 
+    def varied(self, **parts: Any) -> Serving:
+        """Return the same with other ``settings``, ``prices``, ``chances`` or ``versions``.
+
+        What was found out about the products is not found out again.
+        """
+        made = replace(self, **parts)
+        made.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OF_PRODUCTS})
+        return made
+
     @property
     def n_products(self) -> int:
         return int(self.products.num_rows)
@@ -395,6 +404,11 @@ class Serving:
         """Return what customers (rows) may be shown by rule and suitability, (k, P) bool."""
         bits = np.unpackbits(np.asarray(self.allowed[rows]), axis=1, count=self.n_products)
         return bits.view(np.bool_)
+
+
+_OF_PRODUCTS = frozenset(
+    name for name, item in vars(Serving).items() if isinstance(item, cached_property)
+)
 
 
 def _zone(name: str, risk_level: int) -> int:
