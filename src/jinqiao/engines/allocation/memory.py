@@ -20,8 +20,9 @@ from jinqiao.engines.allocation.terms import Reference, Terms
 
 __all__ = ["Memory"]
 
-_LEAST = 300
-"""Customers of a segment a sample takes at least, where there are so many."""
+_LEAST, _FEWEST = 300, 30
+"""Customers of a segment a sample takes at least, where there are so many; small samples fewer, so
+that many segments do not make them large."""
 
 
 @dataclass(eq=False)
@@ -43,8 +44,9 @@ class Memory:
             who = _spread(n, size, rng)
             return replace(self.chunk, who=who, weight=np.full(len(who), n / len(who)))
         segment = np.asarray(self.chunk.segment)
-        wanted = np.minimum(np.maximum(counts * (size / n), _LEAST), counts).astype(np.int64)
-        few = np.flatnonzero((counts * (size / n) < _LEAST) & (counts > 0))
+        least = min(_LEAST, max(_FEWEST, size // len(counts)))
+        wanted = np.minimum(np.maximum(counts * (size / n), least), counts).astype(np.int64)
+        few = np.flatnonzero((counts * (size / n) < least) & (counts > 0))
         picked = _spread(n, size, rng)
         picked = picked[~np.isin(segment[picked], few)]
         rare = [np.flatnonzero(segment == s) for s in few]

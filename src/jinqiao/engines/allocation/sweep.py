@@ -128,7 +128,10 @@ def _spread(r: Any, n: int, slots: int, mu: float, top: Any, x: Any) -> Any:
 def _curve(
     a: Any, where: Any, x: Any, n: int, tied: bool, weight: float, room: Any, hess: Any
 ) -> None:
-    """Add the lower half of a customer's Σ aaᵀ − (Σa)(Σa)ᵀ/f over its free pairs (times μ)."""
+    """Add half of a customer's Σ aaᵀ − (Σa)(Σa)ᵀ/f over its free pairs (times μ).
+
+    Each two rows meet once, on either side of the diagonal.
+    """
     sums, touched, seen = room
     n_touched, free = 0, 0
     for i in range(n):
@@ -138,21 +141,20 @@ def _curve(
         start, stop = a.entry[where[i]], a.entry[where[i] + 1]
         for q in range(start, stop):
             row, value = a.row[q], a.coef[q]
-            for other in range(start, stop):
-                if a.row[other] <= row:
-                    hess[row, a.row[other]] += weight * value * a.coef[other]
+            scaled = weight * value
+            for other in range(start, q + 1):
+                hess[row, a.row[other]] += scaled * a.coef[other]
             if not seen[row]:
                 seen[row] = True
                 touched[n_touched] = row
                 n_touched += 1
             sums[row] += value
-    for i in range(n_touched):
-        row = touched[i]
-        if tied:
+    if tied:
+        for i in range(n_touched):
+            row = touched[i]
             scaled = weight * sums[row] / free
-            for k in range(n_touched):
-                if touched[k] <= row:
-                    hess[row, touched[k]] -= scaled * sums[touched[k]]
+            for k in range(i + 1):
+                hess[row, touched[k]] -= scaled * sums[touched[k]]
     for i in range(n_touched):
         sums[touched[i]] = 0.0
         seen[touched[i]] = False
@@ -162,7 +164,8 @@ def _curve(
 def sweep(a: Any, duals: Any, mu: float, used: Any, hess: Any) -> Any:
     """Return the sums of a pass: exact part, smooth part, Σ r·x, number of marginal customers.
 
-    Add use to ``used`` (m,) and the curvature times μ to the lower half of ``hess`` (m, m).
+    Add use to ``used`` (m,) and half of the curvature times μ to ``hess`` (m, m): it
+    and its transpose, less one diagonal, are the whole.
     """
     degree, slots_max = 1, 1
     n_customers = len(a.slots)
