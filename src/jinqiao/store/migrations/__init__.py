@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "revision_of", "upgrade"]
 
-HEAD = "0002"
+HEAD = "0003"
 _LOCK = 0x6A696E71  # any number, the same for every process that migrates
 
 

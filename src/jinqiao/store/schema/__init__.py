@@ -13,6 +13,7 @@ from jinqiao.store.schema import (
     customer,
     experiments,
     intake,
+    model,
     profile,
     settlement,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "experiments",
     "intake",
     "metadata",
+    "model",
     "profile",
     "settlement",
 ]
