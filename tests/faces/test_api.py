@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from jinqiao.domain.stage import CREDIT_CLASSES
 from jinqiao.faces.api import app, build
 from jinqiao.faces.api_asks import Asks
 from jinqiao.faces.api_door import MOST_BYTES, VERSION, too_deep
@@ -19,8 +20,10 @@ from jinqiao.flow import access
 from jinqiao.flow.access import RateLimits
 from jinqiao.flow.desk import resume_product, stop_product
 from jinqiao.flow.keys import key_create, new_session
+from jinqiao.flow.odds import Odds
 from jinqiao.flow.serve import Service, open_service
 from jinqiao.flow.wiring import Engine
+from jinqiao.propensity import ApprovalOdds, OddsBound
 from tests_faces import Lived, Quiet
 
 ROLES = ("nobody", "customer", "publishable", "institution", "operator")
@@ -290,6 +293,36 @@ def test_a_click_is_made_once(site: Site) -> None:
     assert site.ask("POST", "/v1/clicks", "customer", json=nowhere).status_code == 404
     own = site.ask("GET", "/v1/applications", "customer").json()["applications"]
     assert first.json()["application_id"] in {one["application_id"] for one in own}
+
+
+def test_approval_odds_are_answered_where_they_hold(
+    site: Site, market: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offer of credit says its odds with their numbers, or null; why tells which and why not."""
+    live = site.service.live
+    houses = [house.institution_id for house in live.catalog.institutions]
+    bounds = tuple(OddsBound(name, 0.6, 0.0, 214, 0.7, 0.64) for name in houses[::2])
+    odds = Odds(0, ApprovalOdds(bounds, dict.fromkeys(houses[::2], 214), 0.95))
+    monkeypatch.setattr(live, "odds", odds)
+    credit = {one.value for one in CREDIT_CLASSES}
+    offers = []
+    for login in market.consenting[:8]:
+        offers += site.ask("GET", "/v1/shelf?lang=en", site.enter(login)).json()["offers"]
+    assert any(offer["approval_odds"] for offer in offers)
+    for offer in offers:
+        held = offer["product_class"] in credit and offer["institution_id"] in houses[::2]
+        told = offer["approval_odds"]
+        assert (told is not None) == held
+        if told:
+            assert told["text"].startswith("Of 214 people like you")
+            assert (told["cases"], told["level"], told["as_of"]) == (214, 0.6, "1970-01-01")
+    other = next(
+        p for p in live.catalog.products()
+        if p.product_class in CREDIT_CLASSES and p.institution_id in houses[1::2]
+    )  # fmt: skip
+    steps = site.ask("GET", f"/v1/products/{other.product_id}/why", "customer").json()["steps"]
+    codes = [r["code"] for step in steps for r in step["reasons"] if r["code"].startswith("odds_")]
+    assert codes == ["odds_few"]
 
 
 def test_sold_out_is_a_decision_not_an_error(site: Site) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 from typer.testing import CliRunner
 
 from jinqiao.faces.cli import app
+from jinqiao.flow import daily
+from jinqiao.flow.policies import Question, policy_as_asked, rows_of
+from jinqiao.flow.rewards import became
 from tests_faces import Lived
 
 RUN = CliRunner()
@@ -57,3 +60,31 @@ def test_people_read_a_table(market: Lived) -> None:
     assert shown.exit_code == 0, shown.output
     assert "what was shown" in shown.output
     assert "agrees with every wider one" in shown.output
+
+
+def test_every_shelf_of_the_log_can_be_made_again(market: Lived) -> None:
+    """With what was closed on record no shelf is left out for limits, the plan's included."""
+    with market.engine() as engine:
+        for logged in ("plan", "random"):
+            question = Question("plan", days=60, logged=logged)
+            found = rows_of(engine, policy_as_asked(engine, question), question)
+            assert set(found.left_out) <= {"consent_withdrawn"}
+            closed = found.rows["closed"].to_pylist()
+            assert None not in closed
+            assert len(set(closed)) > 1
+
+
+def test_a_click_that_found_no_unit_is_a_click(market: Lived) -> None:
+    """Every recorded click counts, and of those without a unit nothing came."""
+    with market.engine() as engine:
+        daily.drain_outcomes(engine)
+        rows = engine.lake.query("select *, epoch_us(occurred_at) as at_us from decisions")
+        fates = became(engine, rows)
+        with engine.records.reading() as tx:
+            clicks = tx.find("clicks")
+    away = {(row["trace_id"], row["position"]) for row in clicks if not row["reserved"]}
+    assert away
+    assert fates[:, 0].sum() == len(clicks)
+    keys = zip(rows["trace_id"].to_pylist(), rows["position"].to_pylist(), strict=True)
+    turned = [i for i, key in enumerate(keys) if key in away]
+    assert not fates[turned, 1:].any()

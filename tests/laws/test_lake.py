@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,32 @@ def test_equal_digests_of_different_keys_are_told_apart(
             ATTRIBUTES, attributes(row(2), row(3), row(4)), batch_id="2"
         ) == Appended(2, 1)
         assert [r["attribute_id"] for r in kept(lake)] == ["k01", "k02", "k03", "k04"]
+
+
+def test_rows_older_than_a_column_are_read_beside_newer_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lake written before a column was added reads it as null, before and after compaction."""
+    older = replace(DECISIONS, columns=DECISIONS.columns[:-1])
+    tables = [older if schema is DECISIONS else schema for schema in LAKE_TABLES]
+    added = DECISIONS.columns[-1].name
+    with monkeypatch.context() as then:
+        then.setattr("jinqiao.store.lake.LAKE_TABLES", tables)
+        with closing(open_lake(tmp_path)) as lake:
+            lake.append(older, decisions([("old", 1)]).drop_columns([added]), batch_id="1")
+    asked = f"SELECT trace_id, {added} FROM decisions ORDER BY trace_id"
+    with closing(open_lake(tmp_path)) as lake:
+        assert lake.query(asked)[added].to_pylist() == [None]
+        assert (
+            lake.append(DECISIONS, decisions([("old", 1), ("new", 1)]), batch_id="2").accepted == 1
+        )
+        for _ in range(2):
+            found = lake.query(asked)
+            assert found["trace_id"].to_pylist() == ["new", "old"]
+            assert found[added].to_pylist() == ["x", None]
+            assert found.schema.types == [pa.string(), pa.string()]
+            lake.compact(DECISIONS)
+        assert lake.known(DECISIONS, decisions([("old", 1)])).to_pylist() == [True]
 
 
 def test_every_table_exists_and_is_typed_when_empty(lake: Lake) -> None:

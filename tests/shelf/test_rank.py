@@ -46,6 +46,23 @@ def test_rows_are_decisions(make_serving: Serve, make_requests: Ask) -> None:
             - rows["price_minor"].to_numpy()).all()  # fmt: skip
 
 
+def test_what_was_closed_is_logged(make_serving: Serve, make_requests: Ask) -> None:
+    """From the rule's mask and what a row says was closed, its candidates come out as counted."""
+    served, asked = make_serving(), make_requests(12)
+    rng = np.random.default_rng(3)
+    left = rng.integers(0, 2, (len(asked), served.n_products))
+    off = np.arange(served.n_products) == 1
+    rows = shelf.rank(served, asked, left=left, stopped=off).rows()
+    whose = dict(zip(asked.trace_id.to_pylist(), asked.customer.tolist(), strict=True))
+    assert rows.num_rows
+    for row in rows.to_pylist():
+        packed = np.frombuffer(bytes.fromhex(row["closed"]), np.uint8)
+        closed = np.unpackbits(packed, count=served.n_products).astype(bool)
+        may = served.may_see(np.array([whose[row["trace_id"]]]))[0]
+        assert closed[1]
+        assert (may & ~closed).sum() == row["n_candidates"]
+
+
 def test_a_record_says_what_the_rows_say(make_serving: Serve, make_requests: Ask) -> None:
     """The record of a shelf and its rows hold the same offers in the same order."""
     found = shelf.rank(make_serving(), make_requests(5))

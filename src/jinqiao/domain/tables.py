@@ -150,6 +150,7 @@ DECISIONS = TableSchema(
         Column("consent_version", "string", nullable=True),
         Column("region", "string", nullable=True),  # null: not known
         Column("branch_id", "string", nullable=True),  # asked for on behalf of it
+        Column("closed", "string", nullable=True),  # bits of the products, hex (flow.remade)
     ),
     key=("trace_id", "position"),
 )

@@ -81,6 +81,16 @@ class ReasonText(BaseModel):
     numbers: dict[str, Any]
 
 
+class ApprovalOdds(BaseModel):
+    text: str
+    as_of: str
+    cases: int
+    level: float
+    share: float
+    lower: float
+    confidence: float
+
+
 class OfferAnswer(BaseModel):
     position: int
     product_id: str
@@ -96,6 +106,9 @@ class OfferAnswer(BaseModel):
     example_term_days: int
     example_cost_minor: Minor
     p_approval: float | None = Field(description="Estimated; null where nothing was learnt.")
+    approval_odds: ApprovalOdds | None = Field(
+        description="Measured, with a lower bound that holds; null where none does."
+    )
     reasons: list[ReasonText]
 
 

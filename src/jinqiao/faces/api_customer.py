@@ -135,8 +135,21 @@ def _offer(service: Service, offer: Any, learnt: bool, language: str) -> dict[st
         "institution": facts[f"institution_{language}"],
         **{name: facts[name] for name in same},
         "p_approval": round(offer.p_approval, 4) if learnt else None,
+        "approval_odds": _odds(service, offer, learnt, language),
         "reasons": [reason_text(reason, language) for reason in offer.reasons],
     }
+
+
+def _odds(service: Service, offer: Any, learnt: bool, language: str) -> dict[str, Any] | None:
+    """Return the approval odds that hold for an offer, or None: then nothing may be said."""
+    said = service.live.badge(offer.product_id, offer.p_approval, personalised=learnt)
+    if said is None:
+        return None
+    names = ("cases", "level", "share", "lower", "confidence")
+    return {
+        "text": reason_text(said, language)["text"], "as_of": said.numbers["day"],
+        **{name: said.numbers[name] for name in names},
+    }  # fmt: skip
 
 
 def _piece(piece: Any, language: str) -> dict[str, str]:

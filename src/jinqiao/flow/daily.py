@@ -22,6 +22,7 @@ from jinqiao.domain.shelf import Versions
 from jinqiao.domain.time import DAY_US, from_us, local_date
 from jinqiao.errors import InputError, NotFound
 from jinqiao.flow.kept import keep_problem, keep_start, starting_prices
+from jinqiao.flow.odds import odds_as_of, write_odds
 from jinqiao.flow.pacing import Pacer, write_pacer
 from jinqiao.flow.plan import (
     AllPairs,
@@ -431,6 +432,7 @@ def publish(
         zone = engine.settings.marketplace.zone
         write_pacer(folder / "pacing", Pacer.of(planned, zone))
         keep_start(folder, planned)
+        write_odds(folder / "odds.json", odds_as_of(engine, serving.feature_as_of_us))
         if scored is not None:
             keep_problem(folder, planned, scored, zone)
 

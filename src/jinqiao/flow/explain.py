@@ -223,7 +223,7 @@ def _story(tx: Tx, row: Mapping[str, Any], then: _Then | None, own: bool) -> Off
     steps = (
         _gate("eligibility", asked),
         _gate("suitability", asked),
-        _propensity(row, asked, own),
+        _propensity(row, asked, own, then),
         _price(row, own),
         _rank(row, asked),
         _quota(click),
@@ -250,14 +250,19 @@ def _gate(step: str, asked: Mapping[str, Decision]) -> Decision:
     return found
 
 
-def _propensity(row: Mapping[str, Any], asked: Mapping[str, Decision], own: bool) -> Decision:
+def _propensity(
+    row: Mapping[str, Any], asked: Mapping[str, Decision], own: bool, then: _Then | None
+) -> Decision:
+    """Return the logged chances, the model's reasons, and the approval odds at what was logged."""
     if not own:
         return Decision(True, "propensity", (Reason("shelf_no_profile_read"),))
     names = ("p_click", "p_application", "p_approval", "p_activation")
     chances = Reason("shelf_chances", {name: row[name] for name in names})
     found = asked.get("propensity")
-    more = tuple(r for r in found.reasons if r.code != "shelf_chances") if found else ()
-    return Decision(True, "propensity", (chances, *more))
+    again = found.reasons if found else ()
+    more = [r for r in again if r.code != "shelf_chances" and not r.code.startswith("odds_")]
+    said = then.live.odds_told(row["product_id"], row["p_approval"]) if then else None
+    return Decision(True, "propensity", (chances, *more, *([said] if said else [])))
 
 
 def _price(row: Mapping[str, Any], own: bool) -> Decision:

@@ -27,6 +27,8 @@ from jinqiao.domain.late import LateReports
 from jinqiao.domain.shelf import Context, Shelf
 from jinqiao.domain.tables import DECISIONS, EMPTY_SHELVES, TableSchema
 from jinqiao.errors import NotFound, Unavailable
+from jinqiao.flow import odds
+from jinqiao.flow.odds import Odds
 from jinqiao.flow.pacing import Pacer, read_pacer
 from jinqiao.flow.wiring import Engine
 from jinqiao.shelf import Explainers, Requests, Serving, Shelves
@@ -60,6 +62,7 @@ class Live:
         self.catalog = catalog
         self.model = model
         self.pacer: Pacer | None = None
+        self.odds: Odds | None = None
         self.left: NDArray[np.int64] | None = None
         self.stopped: NDArray[np.bool_] | None = None
         self.late: LateReports | None = None
@@ -252,6 +255,18 @@ class Live:
             left=self.left_for(requests), stopped=self.stopped, policy=policy,
         )  # fmt: skip
 
+    def badge(self, product_id: str, p_approval: float, *, personalised: bool) -> Reason | None:
+        """Return the approval odds that may be said beside an offer, or None."""
+        said = self.odds_told(product_id, p_approval) if personalised else None
+        return said if said is not None and said.code == "odds_badge" else None
+
+    def odds_told(self, product_id: str, p_approval: float) -> Reason | None:
+        """Return the badge of an offer at a logged chance, or why none may stand there."""
+        product = self._products.get(product_id)
+        if product is None or self.serving.versions.model == "none":
+            return None
+        return odds.told(self.odds, product.institution_id, product.product_class, p_approval)
+
     def explainers(self, context: Context) -> Explainers:
         """Return how eligibility, suitability and the model's chances are told."""
         from jinqiao import policy, propensity
@@ -290,7 +305,11 @@ class Live:
                 dictionary=engine.dictionary,
             )  # fmt: skip
 
-        return Explainers(eligibility, suitability, contributions)
+        def promised(product: int, p_approval: float) -> tuple[Reason, ...]:
+            said = self.odds_told(serving.product_ids[product], p_approval)
+            return () if said is None else (said,)
+
+        return Explainers(eligibility, suitability, contributions, promised)
 
     def click_out(
         self, shelf_: Mapping[str, Any], *, now_us: int | None = None, branch_id: str | None = None
@@ -419,5 +438,6 @@ def open_live(engine: Engine, folder: Path | None = None) -> Live:
         serving = replace(serving, chances=scorer)
     live = Live(engine, serving, engine.catalog(), model)
     live.pacer = read_pacer(folder / "pacing", serving)
+    live.odds = odds.read_odds(folder / "odds.json")
     live.refresh()
     return live

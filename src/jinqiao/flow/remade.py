@@ -2,8 +2,8 @@
 
 The profiles of then, the catalog of then, what was eligible then: the code that serves says so. A
 shelf of which the candidates do not come out as many as were logged is left out and counted, as is
-one whose snapshot is gone or whose consent was withdrawn. What had run out is not logged; where
-shelves were drawn evenly it shows (``soldout``).
+one whose snapshot is gone or whose consent was withdrawn. What was closed at the moment is
+logged; of rows older than that it shows where shelves were drawn evenly (``soldout``).
 
 Letters: n rows, r shelves, K places, P products.
 """
@@ -11,7 +11,7 @@ Letters: n rows, r shelves, K places, P products.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from jinqiao import shelf
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.time import DAY_US
 from jinqiao.errors import InputError, NotFound
+from jinqiao.flow.pages.shelves import need_of, rule_of
 from jinqiao.flow.soldout import sold_out
 from jinqiao.flow.targets import Asked, chances
 from jinqiao.flow.wiring import Engine
@@ -140,7 +141,9 @@ def _of_one(
     shown[of[place >= 0], place[place >= 0]] = True
     count = rows["n_candidates"].to_numpy()[first]
     evenly = pc.equal(rows["policy"].combine_chunks(), "random").to_numpy(zero_copy_only=False)
-    gone_then = _ran_out(requests, (may, shown), count, evenly[first])
+    gone_then, told = _logged_closed(rows["closed"].take(pa.array(first)), then.n_products)
+    ran_out = _ran_out(requests, (may, shown), count, evenly[first] & ~told)
+    gone_then[~told] = ran_out[~told]
     wrong = (may & ~gone_then).sum(axis=1) != count
     np.logical_or.at(wrong, of, (place < 0) | ~may[of, np.maximum(place, 0)])
     _count(left_out, "candidates_differ", rows.filter(pa.array(wrong[of])))
@@ -149,7 +152,7 @@ def _of_one(
         return None
     good = np.flatnonzero(~wrong)
     target, gone = policy.as_of(then)
-    every = chances(target, requests.take(good), stopped=gone | gone_then[good])
+    every = _by_need(target, requests.take(good), gone | gone_then[good])
     where = np.cumsum(~wrong) - 1
     rows, fates, of, place = rows.filter(pa.array(keep)), fates[keep], of[keep], place[keep]
     position = rows["position"].to_numpy().astype(np.int64) - 1
@@ -163,6 +166,37 @@ def _of_one(
     features = _known(then, requests, of, position)
     return Matched(rows, spread, columns[place], np.column_stack((fates, worth)), features,
                    product_ids)  # fmt: skip
+
+
+def _logged_closed(
+    column: pa.ChunkedArray, n_products: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return what each shelf's row says was closed, (r, P), and whether it says so, (r,)."""
+    texts = column.combine_chunks().dictionary_encode()
+    width = (n_products + 7) // 8
+    bits = np.zeros((len(texts.dictionary) + 1, n_products), bool)
+    for number, text in enumerate(texts.dictionary.to_pylist()):
+        if len(text) == 2 * width:
+            packed = np.frombuffer(bytes.fromhex(text), np.uint8)
+            bits[number] = np.unpackbits(packed, count=n_products).astype(bool)
+    code = pc.fill_null(texts.indices, len(texts.dictionary)).to_numpy()
+    return bits[code], code < len(texts.dictionary)
+
+
+def _by_need(target: Asked, requests: Requests, stopped: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the policy's chances where a shelf was asked for one need, by that shelf's rule."""
+    needs = np.array([need_of(trace) for trace in requests.trace_id.to_pylist()], dtype=object)
+    parts = []
+    for need in sorted(set(needs.tolist())):
+        rows = np.flatnonzero(needs == need)
+        rule = rule_of(need, target.serving.settings)
+        asked = Asked(target.name, replace(target.serving, settings=rule))
+        parts.append((rows, chances(asked, requests.take(rows), stopped=stopped[rows])))
+    slots = max((part.shape[1] for _, part in parts), default=0)
+    out = np.zeros((len(requests), slots, target.serving.n_products), np.float32)
+    for rows, part in parts:
+        out[rows, : part.shape[1]] = part
+    return out
 
 
 def _ran_out(

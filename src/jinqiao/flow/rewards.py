@@ -26,7 +26,8 @@ def became(engine: Engine, rows: pa.Table) -> Floats:
 
     1 or 0 where it is known; an open case by its institution's delays and eventual rate
     (``propensity.delay``), what comes after an open case by that times the eventual rate.
-    ``rows`` of the decision log with ``at_us``.
+    ``rows`` of the decision log with ``at_us``. A click that found no unit left is a click, and
+    nothing came of it: the outcomes leave it out, since nobody left for an institution.
     """
     from jinqiao.propensity.delay import fit_delays
     from jinqiao.propensity.outcomes import OUTCOMES_SQL, fold, stage_cases
@@ -50,7 +51,17 @@ def became(engine: Engine, rows: pa.Table) -> Floats:
         decided = folded.reached[:, place - 1]
         out[decided, place] = 0.0
         out[at, place] = delays.expected(delays.rate)
+    out[_found_no_unit(engine, rows), 0] = 1.0
     return out
+
+
+def _found_no_unit(engine: Engine, rows: pa.Table) -> NDArray[np.int64]:
+    """Return the rows whose offer was clicked when no unit was left."""
+    with engine.records.reading() as tx:
+        turned = tx.find("clicks", {"reserved": False})
+    away = {(row["trace_id"], row["position"]) for row in turned}
+    keys = zip(rows["trace_id"].to_pylist(), rows["position"].to_pylist(), strict=True)
+    return np.array([i for i, key in enumerate(keys) if key in away], np.int64)
 
 
 def rewards_of(serving: Serving, rows: pa.Table, known: Floats, reward: str) -> Floats:

@@ -83,4 +83,5 @@ class SparkLake:
         paths = [str(manifest.folder / path) for path in manifest.files]
         if not paths:
             return self._session.createDataFrame(arrow_schema(schema).empty_table())
-        return self._session.read.parquet(*paths).select(*schema.names)
+        whole = self._session.createDataFrame(arrow_schema(schema).empty_table()).schema
+        return self._session.read.schema(whole).parquet(*paths)

@@ -25,10 +25,14 @@ _UNIT = 2.0**-53
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What may be shown: candidates ``start[i]:start[i + 1]`` belong to request i."""
+    """What may be shown: candidates ``start[i]:start[i + 1]`` belong to request i.
+
+    ``closed`` (r, ⌈P/8⌉): packed bits of what nobody may be shown in its place then, or None.
+    """
 
     start: NDArray[np.int64]
     product: NDArray[np.int32]
+    closed: NDArray[np.uint8] | None = None
 
     @property
     def request(self) -> NDArray[np.int64]:

@@ -114,6 +114,8 @@ def _propensity(case: _Case, told: Explainers) -> Iterator[Reason]:
     )
     if told.contributions is not None:
         yield from told.contributions(case.row, case.product)
+    if told.odds is not None:
+        yield from told.odds(case.product, p[2])
 
 
 def _price(case: _Case) -> Iterator[Reason]:

@@ -59,7 +59,9 @@ def rank(
     product = found.product[placed.candidate]
     there = placed_scores(serving, requests, (placed.request, product, placed.position), top)
     n_candidates = np.diff(found.start).astype(np.int32)
-    return Shelves(serving, requests, policy, placed, product, top, there, n_candidates)
+    return Shelves(
+        serving, requests, policy, placed, product, top, there, n_candidates, found.closed
+    )
 
 
 def _check(

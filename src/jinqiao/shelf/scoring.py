@@ -54,19 +54,21 @@ def candidates(
 ) -> Candidates:
     """Return what each request may be shown: by rule, suitability, schedule, stop and units left.
 
-    Nothing without a profile but what is open to all.
+    Nothing without a profile but what is open to all. What time, place, stop, units left and
+    frequency close, whoever asks, is handed on: a log that lacks it cannot be made again.
     """
     known = requests.personalised
     mask = np.empty((len(requests), serving.n_products), np.bool_)
     mask[known] = serving.may_see(requests.customer[known])
     mask[~known] = serving.open_to_all
-    mask &= serving.schedules.open(requests.at_us, requests.channel.to_pylist(), requests.regions)
-    mask &= on_sale(serving, left, stopped)
+    open_ = serving.schedules.open(requests.at_us, requests.channel.to_pylist(), requests.regions)
+    open_ = open_ & on_sale(serving, left, stopped)
     most = serving.settings.frequency_most
     if most and requests.shown_before is not None:
-        mask &= requests.shown_before < most
+        open_ &= requests.shown_before < most
+    mask &= open_
     start = np.concatenate(([0], np.cumsum(mask.sum(axis=1)))).astype(np.int64)
-    return Candidates(start, np.nonzero(mask)[1].astype(np.int32))
+    return Candidates(start, np.nonzero(mask)[1].astype(np.int32), np.packbits(~open_, axis=1))
 
 
 def on_sale(

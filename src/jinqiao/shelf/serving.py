@@ -260,12 +260,14 @@ class Explainers:
     """How a shelf's decisions are told, handed in by whoever knows: row and product index in.
 
     ``eligibility`` and ``suitability`` return a Decision; ``contributions`` the reasons behind the
-    model's chances. One left out is told from the mask alone.
+    model's chances; ``odds``, of a product and a chance of approval, what may be said of approval
+    and why not. One left out is told from the mask alone, or not at all.
     """
 
     eligibility: Callable[[int, int], Decision] | None = None
     suitability: Callable[[int, int], Decision] | None = None
     contributions: Callable[[int, int], tuple[Reason, ...]] | None = None
+    odds: Callable[[int, float], tuple[Reason, ...]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

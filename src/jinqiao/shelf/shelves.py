@@ -27,7 +27,8 @@ class Shelves:
     """k offers on r shelves. ``placed``, ``product``, ``top``, ``there`` are in one order.
 
     ``top`` holds the numbers offers were ranked by, ``there`` those at the position they stand at.
-    ``n_candidates`` (r,) counts what could have been shown.
+    ``n_candidates`` (r,) counts what could have been shown; ``closed`` (r, ⌈P/8⌉) are packed bits
+    of what was closed to everybody asking so: by time, place, stop, units left or frequency.
     """
 
     serving: Serving
@@ -38,6 +39,7 @@ class Shelves:
     top: Scores
     there: Scores
     n_candidates: NDArray[np.int32]
+    closed: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -103,6 +105,7 @@ class Shelves:
             "consent_version": _blank(consent, hidden),
             "region": _known(asked.region, where),
             "branch_id": _known(asked.branch_id, where),
+            "closed": _closed(self.closed, at),
         })  # fmt: skip
 
     def empty_rows(self, *, received_us: int | None = None) -> pa.Table:
@@ -177,6 +180,18 @@ class Shelves:
 
 def _instant(us: NDArray[np.int64]) -> pa.Array:
     return pa.array(us, pa.int64()).cast(pa.timestamp("us"))
+
+
+def _closed(bits: NDArray[np.uint8] | None, rows: NDArray[np.int64]) -> pa.Array:
+    """Return each row's bits as hex: requests of one moment share them, so a text a pattern."""
+    if bits is None or not bits.shape[1]:
+        return pa.nulls(len(rows), pa.string())
+    if len(bits) == 1:
+        return pa.array([bits.tobytes().hex()]).take(pa.array(np.zeros(len(rows), np.int64)))
+    whole = np.ascontiguousarray(bits).view(f"V{bits.shape[1]}").ravel()
+    patterns, code = np.unique(whole, return_inverse=True)
+    texts = pa.array([pattern.tobytes().hex() for pattern in patterns], pa.string())
+    return texts.take(pa.array(code.ravel()[rows]))
 
 
 def _known(column: pa.Array | None, rows: pa.Array) -> pa.Array:

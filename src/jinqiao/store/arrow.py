@@ -9,7 +9,7 @@ import pyarrow as pa
 from jinqiao.domain.tables import TableSchema
 from jinqiao.errors import SchemaError
 
-__all__ = ["arrow_schema", "check_batch", "empty_select"]
+__all__ = ["arrow_schema", "check_batch", "column_selects", "empty_select"]
 
 _TYPES = {
     "int8": pa.int8(),
@@ -50,6 +50,19 @@ def empty_select(schema: TableSchema) -> str:
         f'CAST(NULL AS {_DUCKDB_TYPES[c.type]}) AS "{c.name}"' for c in schema.columns
     )
     return f"SELECT {columns} WHERE false"
+
+
+def column_selects(schema: TableSchema, given: frozenset[str]) -> tuple[str, ...]:
+    """Return how DuckDB reads each column from files that have ``given``: as it is, or as null.
+
+    Only a column that may be null can have been added after a file was written.
+    """
+    return tuple(
+        f'CAST(NULL AS {_DUCKDB_TYPES[c.type]}) AS "{c.name}"'
+        if c.nullable and c.name not in given
+        else f'"{c.name}"'
+        for c in schema.columns
+    )
 
 
 def check_batch(schema: TableSchema, batch: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from jinqiao.domain.tables import TableSchema
 from jinqiao.domain.time import DAY_US
 from jinqiao.errors import SchemaError, Unavailable
-from jinqiao.store.arrow import empty_select
+from jinqiao.store.arrow import arrow_schema, column_selects, empty_select
 from jinqiao.store.base import Appended
 from jinqiao.store.keys import Digests, KeyIndex
 from jinqiao.store.manifest import File, Manifest
@@ -46,6 +46,7 @@ class LakeTable:
             c.name for c in schema.columns if c.type == "string" and c.name not in schema.key
         ]
         self._paths: list[str] = []  # by file number in the index
+        self._has: dict[str, tuple[str, ...]] = {}  # how a view reads a file's columns
         self._pending: list[File] = []  # committed, and not in the index yet
         self._view_at = -1  # the commit that the view was made at
         self._asked: tuple[list[pa.ChunkedArray], Digests] | None = None  # digested last
@@ -81,11 +82,13 @@ class LakeTable:
         with self._state:
             if self._view_at == self._manifest.commits:
                 return
-            columns = ", ".join(f'"{name}"' for name in self.schema.names)
             files = list(self._manifest.files)
             rows = empty_select(self.schema)
             if files:
-                rows = f"SELECT {columns} FROM {self._scan(files)}"
+                rows = " UNION ALL ".join(
+                    f"SELECT {', '.join(given)} FROM {self._scan(paths)}"
+                    for given, paths in self._by_columns(files).items()
+                )
             self._sql.define(f'CREATE OR REPLACE VIEW "{self.schema.name}" AS {rows}')
             self._view_at = self._manifest.commits
 
@@ -146,6 +149,7 @@ class LakeTable:
         if self._manifest.durable:
             _sync(path)
             _sync(path.parent)
+        self._has[name] = column_selects(self.schema, frozenset(rows.column_names))
         return File(name, rows.num_rows, merged)
 
     def _digests(self, keys: pa.Table) -> Digests:
@@ -216,8 +220,21 @@ class LakeTable:
         names = ", ".join(quoted(str(self.folder / path)) for path in paths)
         return f"read_parquet([{names}], hive_partitioning = false)"
 
+    def _by_columns(self, paths: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+        """Return files by the columns read from them: null for one they are older than."""
+        found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for path in paths:
+            if path not in self._has:
+                self._has[path] = column_selects(
+                    self.schema, frozenset(pq.read_schema(self.folder / path).names)
+                )
+            found[self._has[path]].append(path)
+        return found
+
     def _dataset(self, paths: Iterable[str]) -> ds.Dataset:
-        return ds.dataset([str(self.folder / path) for path in paths], format="parquet")
+        whole = arrow_schema(self.schema).append(pa.field(_DIGEST, pa.int64()))
+        files = [str(self.folder / path) for path in paths]
+        return ds.dataset(files, format="parquet", schema=whole)
 
 
 def _by_day(rows: pa.Table, partition: str) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from starlette.testclient import TestClient
 
 from faces.web.reading import field, links, offers, text, trace
 from jinqiao.domain.money import Money
 from jinqiao.domain.stage import ProductClass
 from jinqiao.flow.desk import cost_of, resume_product, stop_product
+from jinqiao.flow.odds import Odds
 from jinqiao.flow.pages import NEEDS
 from jinqiao.flow.serve import Service
+from jinqiao.propensity import ApprovalOdds, OddsBound
 from tests_faces import Lived
 
 Enter = Callable[[str], TestClient]
@@ -38,6 +41,30 @@ def test_a_personal_shelf_states_cost_and_reason(enter: Enter, lived: Lived) -> 
         assert "<li>" in card
         assert "Risk R" in card
     assert "Not personalised" not in html
+
+
+def test_odds_stand_on_a_card_only_while_they_hold(
+    enter: Enter, lived: Lived, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured is said on cards of credit, in both languages; else nothing is."""
+    live = shop.live
+    houses = [house.institution_id for house in live.catalog.institutions]
+    bounds = tuple(OddsBound(name, 0.6, 0.0, 214, 0.7, 0.64) for name in houses)
+    held = Odds(0, ApprovalOdds(bounds, dict.fromkeys(houses, 214), 0.95))
+    said = "Of 214 people like you who applied here, at least 6 in 10 were approved"
+    seen = 0
+    for login in lived.consenting[:8]:
+        client = enter(login)
+        for odds in (held, None):
+            monkeypatch.setattr(live, "odds", odds)
+            html = client.get("/shelf", params={"need": "borrow"}).text
+            there = text(html).count(said)
+            assert there == (len(offers(html)) if odds else 0)
+            assert ("not a promise" in text(html)) == (there > 0)
+            seen += there
+    assert seen > 0
+    monkeypatch.setattr(live, "odds", held)
+    assert "至少有 6 人获批" in text(client.get("/shelf?need=borrow&lang=zh").text)
 
 
 def test_a_shelf_is_logged_under_the_trace_it_shows(

@@ -22,11 +22,11 @@ from jinqiao.domain.time import to_us
 if TYPE_CHECKING:
     from jinqiao.catalog import CostTable
     from jinqiao.flow.live import Live
-    from jinqiao.shelf import Requests, Serving
+    from jinqiao.shelf import Requests, Serving, Settings
 
 __all__ = [
     "NEEDS", "Listed", "OfferCard", "ShelfPage", "all_products", "asked_again", "need_of",
-    "shelf_page",
+    "rule_of", "shelf_page",
 ]  # fmt: skip
 
 NEEDS: Mapping[str, frozenset[ProductClass]] = MappingProxyType(
@@ -45,12 +45,16 @@ _PIECES = 3
 
 @dataclass(frozen=True, slots=True)
 class OfferCard:
-    """One offer with what it costs in full for the product's own example."""
+    """One offer with what it costs in full for the product's own example.
+
+    ``badge``: the approval odds that were measured and may be said, or None.
+    """
 
     offer: Offer
     product: Product
     institution: Institution
     cost: CostTable
+    badge: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def shelf_page(live: Live, customer_id: str | None, context: Context, need: str 
         trace = keyed_id(f"shf-{need}", context.session_id, to_us(context.at), customer_id or "")
     requests = live.request(customer_id, context, trace_id=trace)
     shelf = _ranked(live, requests, need)
-    cards = tuple(card for offer in shelf.offers if (card := _card(live, offer)) is not None)
+    found = (_card(live, offer, shelf.personalised) for offer in shelf.offers)
+    cards = tuple(card for card in found if card is not None)
     classes = [card.product.product_class for card in cards]
     pieces = content.rank(approved_pieces(live.engine), classes, count=_PIECES)
     return ShelfPage(shelf, need, cards, pieces, unknown(live, customer_id, requests))
@@ -144,12 +149,17 @@ def asked_again(live: Live, need: str) -> tuple[Serving, NDArray[np.bool_] | Non
     """Return the serving and the products left out of a need's shelf, (P,); "" leaves none out."""
     if not need:
         return live.serving, live.stopped
-    rule = replace(live.serving.settings, slots=_SLOTS_OF_A_NEED, class_most=0)
+    rule = rule_of(need, live.serving.settings)
     wanted = {one.value for one in NEEDS[need]}
     names = live.serving.products["product_class"].to_pylist()
     others = np.array([name not in wanted for name in names], np.bool_)
     stopped = others if live.stopped is None else others | live.stopped
     return replace(live.serving, settings=rule), stopped
+
+
+def rule_of(need: str, settings: Settings) -> Settings:
+    """Return how a need's shelf is put together: longer, and of one kind as many as there are."""
+    return replace(settings, slots=_SLOTS_OF_A_NEED, class_most=0) if need else settings
 
 
 def _ranked(live: Live, requests: Requests, need: str) -> Shelf:
@@ -163,11 +173,12 @@ def _ranked(live: Live, requests: Requests, need: str) -> Shelf:
     return shelves.record(0)
 
 
-def _card(live: Live, offer: Offer) -> OfferCard | None:
+def _card(live: Live, offer: Offer, personalised: bool) -> OfferCard | None:
     from jinqiao import catalog
 
     product = live.catalog.product(offer.product_id)
     house = live.catalog.institution(offer.institution_id)
     if product is None or house is None:
         return None
-    return OfferCard(offer, product, house, catalog.cost_table(product))
+    badge = live.badge(offer.product_id, offer.p_approval, personalised=personalised)
+    return OfferCard(offer, product, house, catalog.cost_table(product), badge)
