@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightgbm
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def booster(
     return lightgbm.train(settings, lightgbm.Dataset(x, y.astype(float)), rounds)
 
 
-def score(forest: Forest, x: NDArray[np.float32]) -> NDArray[np.float64]:
+def score(forest: Forest, x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the raw score of full rows through the pair form, each side its own row."""
     cuts = np.cumsum(WIDTHS)
     parts = np.split(x, cuts[:-1], axis=1)
@@ -50,7 +52,8 @@ def adversarial(
 
     def walk(node: dict[str, object]) -> None:
         if "split_feature" in node:
-            seen[int(node["split_feature"])].append(float(node["threshold"]))  # type: ignore[call-overload,arg-type]
+            at = [float(part) for part in str(node["threshold"]).split("||")]
+            seen[int(node["split_feature"])] += at  # type: ignore[call-overload]
             walk(node["left_child"])  # type: ignore[arg-type]
             walk(node["right_child"])  # type: ignore[arg-type]
 
@@ -80,13 +83,66 @@ def test_equal_on_random_and_adversarial_rows(seed: int, missing: bool) -> None:
     assert score(forest, x).tolist() == model.predict(x, raw_score=True).tolist()
 
 
-@pytest.mark.parametrize("leaves", [2, 31, 32])
-def test_equal_for_any_size_up_to_32_leaves(leaves: int) -> None:
-    """Stumps and full words alike; ten thousand rows."""
+@pytest.mark.parametrize("leaves", [2, 31, 32, 33, 200])
+def test_equal_for_any_number_of_leaves(leaves: int) -> None:
+    """Stumps, full words and trees of many words alike; ten thousand rows."""
     model = booster(9, leaves=leaves)
     forest = read_forest(model.model_to_string(), WIDTHS)
+    assert (forest.n_words > forest.n_trees) == (leaves > 32)
     x = adversarial(model, np.random.default_rng(1), 10_000)
     assert score(forest, x).tolist() == model.predict(x, raw_score=True).tolist()
+
+
+def any_booster(rng: np.random.Generator) -> lightgbm.Booster:
+    """Return a model of any shape: depth, leaves, missing kinds, categories, boosting."""
+    x = rng.normal(size=(1_500, K)) * 10.0 ** rng.integers(-2, 4, K)
+    x[:, ::3] = np.round(x[:, ::3])
+    categories = sorted(rng.choice(K, int(rng.integers(0, 8)), replace=False).tolist())
+    for j in categories:
+        x[:, j] = rng.integers(0, rng.choice([2, 30, 90]), len(x))
+    x[rng.random(x.shape) < rng.choice([0.0, 0.2])] = np.nan
+    x[rng.random(x.shape) < 0.1] = 0.0
+    signal = np.nan_to_num(x).argmax(axis=1) % 2 + (np.nan_to_num(x) % 3 < 1) @ rng.normal(size=K)
+    leaves = int(rng.choice([2, 5, 31, 64, 150]))
+    settings: dict[str, Any] = {
+        "objective": rng.choice(["binary", "regression"]), "num_leaves": leaves, "verbose": -1,
+        "max_depth": int(rng.choice([-1, 3, 12])), "min_data_in_leaf": int(rng.choice([1, 10])),
+        "min_data_per_group": 1, "cat_smooth": 1, "max_cat_to_onehot": int(rng.choice([1, 4])),
+        "use_missing": bool(rng.random() < 0.8), "zero_as_missing": bool(rng.random() < 0.4),
+        "num_threads": 1, "seed": int(rng.integers(1 << 30)),
+    }  # fmt: skip
+    if rng.random() < 0.3:
+        settings |= {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6}
+    y = (signal > np.median(signal)).astype(float)
+    data = lightgbm.Dataset(x, y, categorical_feature=categories, params=settings)
+    return lightgbm.train(settings, data, int(rng.choice([1, 12, 30])))
+
+
+def any_rows(model: lightgbm.Booster, rng: np.random.Generator, rows: int) -> NDArray[np.float64]:
+    """Return rows around thresholds, with odd zeros and categories nobody has seen."""
+    x = adversarial(model, rng, rows).astype(np.float64)
+    odd = np.array([1e-35, -1e-35, 1.1e-35, -1.1e-35, float(np.float32(1e-35)), -0.5, -1.0, -7.0,
+                    2.9, 31.0, 32.0, 63.99, 64.0, 4e9, -4e9, 2147483647.5, 1e300])  # fmt: skip
+    some = rng.random(x.shape) < 0.3
+    x[some] = rng.choice(odd, int(some.sum()))
+    whole = rng.random(x.shape) < 0.4
+    x[whole] = rng.integers(0, 95, int(whole.sum()))
+    return x
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_equal_for_boosters_of_every_shape(seed: int) -> None:
+    """Any depth, categories, missing kind, and averaged forests, in float32 and float64 alike."""
+    rng = np.random.default_rng(seed)
+    model = any_booster(rng)
+    forest = read_forest(model.model_to_string(), WIDTHS)
+    x = any_rows(model, rng, 2_000)
+    short = np.clip(x, -3e38, 3e38).astype(np.float32)
+    for rows in (x, short):
+        assert score(forest, rows).tolist() == model.predict(rows, raw_score=True).tolist()
+    if model.params["objective"] == "binary":
+        chance = 1.0 / (1.0 + np.exp(-score(forest, x) / forest.divisor))
+        assert np.allclose(chance, model.predict(x), rtol=1e-12)
 
 
 def test_pairs_share_the_words_of_their_sides() -> None:
@@ -116,20 +172,15 @@ def test_trees_that_do_not_split_are_constants() -> None:
     assert score(none, x).tolist() == [0.0] * 60
 
 
-def test_what_a_word_cannot_hold_is_refused() -> None:
-    """More than 32 leaves, a categorical test, zero as missing, and an unknown column."""
-    many = booster(1, leaves=40)
-    with pytest.raises(SchemaError, match="leaves"):
-        read_forest(many.model_to_string(), WIDTHS)
-    zero = booster(1, zero_as_missing=True)
-    with pytest.raises(SchemaError, match="zero"):
-        read_forest(zero.model_to_string(), WIDTHS)
+def test_what_is_no_sum_of_leaves_is_refused() -> None:
+    """Linear leaves, several classes, and an unknown column."""
+    linear = booster(1, missing=False, rounds=3, linear_tree=True)
+    with pytest.raises(SchemaError, match="linear"):
+        read_forest(linear.model_to_string(), WIDTHS)
     with pytest.raises(SchemaError, match="beyond"):
         read_forest(booster(1).model_to_string(), (1, 1, 1, 1))
-    rng = np.random.default_rng(3)
-    x = rng.integers(0, 6, (800, K)).astype(np.float32)
-    data = lightgbm.Dataset(x, (x[:, 0] % 2), categorical_feature=[0])
-    settings = {"objective": "binary", "verbose": -1, "min_data_per_group": 1, "cat_smooth": 1}
-    model = lightgbm.train(settings, data, 3)
-    with pytest.raises(SchemaError, match="categorical"):
-        read_forest(model.model_to_string(), WIDTHS)
+    x = np.random.default_rng(3).normal(size=(300, K))
+    data = lightgbm.Dataset(x, np.arange(300) % 3)
+    settings = {"objective": "multiclass", "num_class": 3, "verbose": -1}
+    with pytest.raises(SchemaError, match="classes"):
+        read_forest(lightgbm.train(settings, data, 2).model_to_string(), WIDTHS)

@@ -25,10 +25,10 @@ def _warm_forest() -> None:
     from jinqiao.engines.forest import Forest, Pairing, Tests
 
     none = Tests(
-        np.zeros(2, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_),
-        np.zeros(0, np.uint32),
+        np.zeros(2, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8),
+        np.zeros(0, np.uint32), np.zeros(1, np.int64), np.zeros(0, np.uint32),
     )  # fmt: skip
-    forest = Forest((none, none, none), none, np.zeros((1, 32)))
+    forest = Forest((none, none, none), none, np.zeros((1, 32)), np.arange(2))
     words = [forest.words(side, np.zeros((1, 1), np.float32)) for side in range(3)]
     one = np.zeros(1, np.int32)
     forest.score(words, Pairing(one, one, one), np.zeros((1, 1), np.float32))

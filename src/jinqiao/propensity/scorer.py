@@ -89,7 +89,7 @@ class _Kept:
     @classmethod
     def of(cls, model: ChainModel, n: int) -> _Kept | None:
         """Return room for n customers, or None where that is too much to keep."""
-        trees = [0 if forest is None else forest.n_trees for forest in model.forests]
+        trees = [0 if forest is None else forest.n_words for forest in model.forests]
         groups = [0 if s.linear is None else len(s.linear.slopes) for s in model.stages]
         if 4 * n * (sum(trees) + sum(groups)) > _KEPT_BYTES:
             return None
