@@ -12,7 +12,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jinqiao.engines.rules import Verdict, masks, parse
+from jinqiao.engines.rules import RuleIndex, Verdict, masks, parse
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,37 @@ def test_many_rules_at_once_equal_each_alone(texts: list[str], rows: list[dict[s
     assert together.shape == (len(rows), len(rules))
     for index, rule in enumerate(rules):
         assert (together[:, index] == rule.mask(table)).all()
+
+
+@given(texts=st.lists(RULES, min_size=1, max_size=6), rows=ROWS, copies=st.integers(1, 30))
+def test_the_index_equals_the_vectorised_form(
+    texts: list[str], rows: list[dict[str, Any]], copies: int
+) -> None:
+    """For a row alone and for many, past the end of a word too, NULL included."""
+    rules = [parse(text, FIELDS) for text in texts] * copies
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    index = RuleIndex.of(rules)
+    matrix = index.matrix({name: table[name] for name in table.column_names})
+    expected = np.packbits(masks(rules, table), axis=1)
+    assert (index.masks(matrix) == expected).all()
+    assert (index.mask(matrix[-1]) == expected[-1]).all()
+
+
+@given(text=RULES, rows=ROWS)
+def test_the_index_tells_what_failed_as_the_rule_does(
+    text: str, rows: list[dict[str, Any]]
+) -> None:
+    """No clause has failed exactly when the row passes; else it is the explanation's own."""
+    rule = parse(text, FIELDS)
+    index = RuleIndex.of([rule])
+    matrix = index.matrix(pa.Table.from_pylist(rows, schema=SCHEMA))
+    for values, row in zip(matrix, rows, strict=True):
+        failed = index.failed(0, values)
+        assert (failed == ()) == rule.passes(row)
+        if row["c"] != "unlisted" and row["y"] is None:
+            assert failed == tuple(
+                part for part in rule.explain(row) if part.verdict is not Verdict.TRUE
+            )
 
 
 @given(text=RULES, rows=ROWS, number=st.integers(0, 10**6))
