@@ -33,19 +33,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.arrays import (
-    Arrays,
     Rows,
     arrays_of,
     tables_of,
     usage_of_picks,
 )
+from jinqiao.engines.allocation.space import joined, space
 from jinqiao.engines.allocation.terms import Reference, Terms
 
 __all__ = ["Chunk", "Core", "Tally", "choose_chunk", "mark_core", "scan_chunk"]
@@ -163,19 +163,21 @@ class Core:
         return sum(int(getattr(self, name).nbytes) for name in self.__dataclass_fields__)
 
     @classmethod
-    def joined(cls, parts: Sequence[Core]) -> Core:
-        """Return the cores of consecutive chunks as one."""
-        kept = [part for part in parts if part.n_customers] or list(parts[:1])
-        if len(kept) == 1:
-            return kept[0]
-        if not kept:
-            return cls.nothing()
-        columns = {
-            name: np.concatenate([getattr(part, name) for part in kept])
-            for name in ("customer", "slots", "margin", "weight", "place", "value", "row", "coef")
+    def joined(cls, parts: list[Core]) -> Core:
+        """Return the cores of consecutive chunks as one; empty the list.
+
+        Column by column, so that never more than one column is there twice.
+        """
+        kept = [part for part in parts if part.n_customers]
+        parts.clear()
+        if len(kept) <= 1:
+            return kept[0] if kept else cls.nothing()
+        pieces = {f.name: [getattr(part, f.name) for part in kept] for f in fields(cls)}
+        kept.clear()
+        columns: dict[str, Any] = {
+            name: (_chained if name in ("ptr", "entry") else joined)(pieces.pop(name))
+            for name in list(pieces)
         }
-        columns["ptr"] = _chained([part.ptr for part in kept])
-        columns["entry"] = _chained([part.entry for part in kept])
         return cls(**columns)
 
     @classmethod
@@ -186,13 +188,16 @@ class Core:
                    zero, np.zeros(0, np.int32), none)  # fmt: skip
 
 
-@dataclass(eq=False)
-class _Found:
-    """What one task brings back, before it is added in order."""
+class _Found(NamedTuple):
+    """What one task brings back, before it is added in order: see ``scan.scan``."""
 
     sums: Floats
     picks: Floats
-    core: Core = field(default_factory=Core.nothing)
+    who: NDArray[np.int32]
+    slots: NDArray[np.int32]
+    pairs: NDArray[np.int32]
+    margin: Floats
+    places: NDArray[np.int32]
 
 
 def scan_chunk(
@@ -212,15 +217,16 @@ def scan_chunk(
         chunk = replace(chunk, value=np.zeros_like(chunk.value))
     task = _Task(terms, chunk, at, chosen)
     usage = usage_of_picks(terms, chunk)
-    cores = []
+    open_ones: list[list[NDArray[Any]]] = [[], [], [], [], []]
     for found in _mapped(task.scan, list(_spans(chunk.n_customers, terms.block)), threads):
         for sums, picks in zip(found.sums.tolist(), found.picks, strict=True):
             tally.exact += sums[0]
             tally.value += sums[1]
             tally.offers += sums[2]
             tally.usage += picks * usage
-        cores.append(found.core)
-    core = Core.joined(cores)
+        for held, part in zip(open_ones, found[2:], strict=True):
+            held.append(part)
+    core = _core(task, open_ones, threads)
     tally.n_customers += chunk.n_customers
     tally.n_undecided += core.n_customers
     tally.n_pairs += int(chunk.indptr[-1] - chunk.indptr[0])
@@ -287,15 +293,15 @@ class _Task:
 
     def scan(self, span: tuple[int, int]) -> _Found:
         """Return the sums and the undecided of a span."""
-        sums, picks, undecided, numbers, places = self._pass(span)
-        core = _core(self.terms, self.chunk, self.arrays, undecided, numbers, places)
-        return _Found(sums, picks, core)
+        found = self._pass(span)
+        own: list[Any] = [part.copy() for part in found[2:]]
+        return _Found(found.sums, found.picks, *own)
 
     def mark(self, span: tuple[int, int]) -> None:
         """Mark what a pass decides of a span."""
         self._pass(span)
 
-    def _pass(self, span: tuple[int, int]) -> tuple[Floats, Floats, Ints, Floats, Ints]:
+    def _pass(self, span: tuple[int, int]) -> _Found:
         from jinqiao.engines.allocation.scan import scan
 
         (lo, hi), chunk, terms = span, self.chunk, self.terms
@@ -305,40 +311,54 @@ class _Task:
         if chunk.who is None:
             most = int(chunk.indptr[hi] - chunk.indptr[lo])
         else:
-            who = chunk.who[lo:hi]
-            most = int((chunk.indptr[who + 1] - chunk.indptr[who]).sum())
-        undecided = np.empty((hi - lo, 3), np.int64)
-        numbers, places = np.empty((hi - lo, 2)), np.empty(most, np.int64)
+            few = chunk.who[lo:hi]
+            most = int((chunk.indptr[few + 1] - chunk.indptr[few]).sum())
+        who, slots, count = (np.empty(hi - lo, np.int32) for _ in range(3))
+        margin, places = np.empty(hi - lo), np.empty(most, np.int32)
         n, n_places = scan(
-            self.arrays, self.tables, lo, hi, terms.block, sums, picks, undecided, numbers,
+            self.arrays, self.tables, lo, hi, terms.block, sums, picks, who, slots, count, margin,
             places, self.chosen,
         )  # fmt: skip
-        return sums, picks, undecided[:n], numbers[:n], places[:n_places].copy()
+        return _Found(sums, picks, who[:n], slots[:n], count[:n], margin[:n], places[:n_places])
 
 
-def _core(
-    terms: Terms, chunk: Chunk, arrays: Arrays, undecided: Ints, numbers: Floats, places: Ints
-) -> Core:
-    from jinqiao.engines.allocation.scan import entries
+def _core(task: _Task, open_ones: list[list[NDArray[Any]]], threads: int) -> Core:
+    """Return the undecided of all spans as a core; empty the lists."""
+    from jinqiao.engines.allocation.scan import counts, entries
 
-    if len(undecided) == 0:
+    who, slots, count, margin, place = (_emptied(held) for held in open_ones)
+    if not len(who):
         return Core.nothing()
-    local, counts = undecided[:, 0], undecided[:, 2]
-    owner = np.repeat(local, counts)
-    segment = arrays.segment[owner * arrays.segment_step].astype(np.int64)
-    cell = segment * terms.n_products + chunk.product[places]
-    entry = np.zeros(len(places) + 1, np.int64)
-    np.cumsum(np.diff(terms.cell_ptr)[cell], out=entry[1:])
-    row, coef = np.empty(int(entry[-1]), np.int32), np.empty(int(entry[-1]))
+    terms, chunk, arrays, ptr = task.terms, task.chunk, task.arrays, _pointer(count)
+    spans = list(_spans(len(who), terms.block))
     rows = Rows(terms.cell_ptr, terms.cell_row, terms.cell_kind, terms.cell_sign, terms.cell_floor)
-    entries(arrays, rows, owner, places, entry, row, coef)
-    ptr = np.zeros(len(local) + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
-    return Core(
-        local + chunk.first, undecided[:, 1].astype(np.int32), numbers[:, 0].copy(),
-        numbers[:, 1].copy(), ptr, (places - chunk.indptr[owner]).astype(np.int32),
-        chunk.value[places].astype(np.float64), entry, row, coef,
-    )  # fmt: skip
+    entry = space(len(place) + 1, np.int64)
+    entry[0] = 0
+    for _ in _mapped(
+        lambda s: counts(arrays, rows, *s, who, ptr, place, entry[1:]), spans, threads
+    ):
+        pass
+    np.cumsum(entry, out=entry)
+    value = space(len(place), np.float64)
+    row, coef = (space(int(entry[-1]), kind) for kind in (np.int32, np.float64))
+    fill = (who, ptr, place, entry, value, row, coef)
+    for _ in _mapped(lambda s: entries(arrays, rows, *s, *fill), spans, threads):
+        pass
+    customer = (who if chunk.who is None else chunk.who[who]) + np.int64(chunk.first)
+    weight = arrays.weight[who.astype(np.int64) * arrays.weight_step]
+    return Core(customer, slots, margin, weight, ptr, place, value, entry, row, coef)
+
+
+def _emptied(held: list[NDArray[Any]]) -> NDArray[Any]:
+    found = joined(held) if held else np.zeros(0)
+    held.clear()
+    return found
+
+
+def _pointer(count: NDArray[np.int32]) -> Ints:
+    pointer = np.zeros(len(count) + 1, np.int64)
+    np.cumsum(count, out=pointer[1:])
+    return pointer
 
 
 def _chained(pointers: Sequence[Ints]) -> Ints:
@@ -347,4 +367,4 @@ def _chained(pointers: Sequence[Ints]) -> Ints:
     for pointer in pointers[1:]:
         parts.append(pointer[1:] + total)
         total += int(pointer[-1])
-    return np.concatenate(parts)
+    return joined(parts)

@@ -62,18 +62,27 @@ class Memory:
         """Return one pass over everyone."""
         tally = Tally.empty(terms)
         decided = None
-        if not at.valueless:
-            decided = np.zeros(len(self.chunk.product), bool)
+        # Where no price has room, only the bound is wanted: what was decided before is kept.
+        if not at.valueless and at.room.any():
+            decided = self._flags()
             self._decided = (at, decided)
         core = scan_chunk(terms, self.chunk, at, tally, threads=self.threads, chosen=decided)
         return tally, core
+
+    def _flags(self) -> NDArray[np.bool_]:
+        """Return a flag a pair, all False: those of the pass before, where there was one."""
+        if self._decided is None:
+            return np.zeros(len(self.chunk.product), bool)
+        flags = self._decided[1]
+        flags[:] = False
+        return flags
 
     def choose(
         self, terms: Terms, at: Reference, core: Core, core_chosen: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Return the plan of everyone."""
         if self._decided is not None and self._decided[0] is at:
-            chosen = self._decided[1]
+            chosen, self._decided = self._decided[1], None
             mark_core(self.chunk, core, core_chosen, chosen)
             return chosen
         return choose_chunk(terms, self.chunk, at, core, core_chosen, threads=self.threads)

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["entries", "extremes", "first_wrong", "jit", "scan"]
+__all__ = ["counts", "entries", "extremes", "first_wrong", "jit", "scan"]
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -120,14 +120,15 @@ def _pick(a: Any, j: Any, cell: Any, flat: bool, weight: float, picks: Any) -> N
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def scan(
     a: Any, t: Any, lo: int, hi: int, block: int,
-    sums: Any, picks: Any, undecided: Any, numbers: Any, places: Any, chosen: Any,
+    sums: Any, picks: Any, who: Any, left_of: Any, count: Any, margin: Any, places: Any,
+    chosen: Any,
 ) -> Any:  # fmt: skip
     """Add the sums of customers ``lo:hi`` block by block; put out who is undecided.
 
     ``sums`` (blocks, 3): exact part, value of what is decided, offers decided. ``picks`` (blocks,
-    1 or 3, n_cells). ``undecided`` (·, 3) int64: customer, slots left, number of pairs;
-    ``numbers`` (·, 2): margin, weight; ``places`` int64: their pairs. ``chosen`` is marked where it
-    is as long as the pairs. Return how many of each.
+    1 or 3, n_cells). Of the undecided: position ``who``, slots ``left_of``, ``count`` of open
+    pairs, ``margin``; ``places``: which of a customer's pairs. ``chosen`` is marked where it is as
+    long as the pairs. Return how many of each.
     """
     degree, most = _widest(a, lo, hi)
     r, up, cell = np.empty(degree), np.empty(degree), np.empty(degree, np.uint64)
@@ -179,39 +180,53 @@ def scan(
         before = n_places
         for i in range(n):
             if up[i] > floor:
-                places[n_places] = first + i
+                places[n_places] = i
                 n_places += 1
-        undecided[n_out, 0] = c
-        undecided[n_out, 1] = left
-        undecided[n_out, 2] = n_places - before
+        who[n_out], left_of[n_out], count[n_out] = position, left, n_places - before
         last = top[taken - np.uint64(1)] if taken > np.uint64(0) else np.inf
-        numbers[n_out, 0] = last - max(after, 0.0) if full else min(last, -after)
-        numbers[n_out, 1] = weight
+        margin[n_out] = last - max(after, 0.0) if full else min(last, -after)
         n_out += 1
     return n_out, n_places
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def entries(a: Any, t: Any, owner: Any, places: Any, ptr: Any, row: Any, coef: Any) -> None:
-    """Fill the rows of pairs ``places`` and their coefficients, from ``ptr[i]`` on for pair i."""
-    for i in range(len(places)):
-        j = places[i]
-        p = np.int64(a.product[j])
-        cell = np.int64(a.segment[owner[i] * a.segment_step]) * a.n_products + p
-        use = a.use[j * a.use_by[0] + p * a.use_by[1]]
-        spot = ptr[i]
-        for q in range(t.cell_ptr[cell], t.cell_ptr[cell + 1]):
-            kind = t.cell_kind[q]
-            if kind == 0:
-                amount = use
-            elif kind == 1:
-                amount = np.float64(a.cost[j * a.cost_by[0] + p * a.cost_by[1]])
-            else:
-                chance = a.approval[j * a.approval_by[0] + p * a.approval_by[1]]
-                amount = use * (chance - t.cell_floor[q])
-            row[spot] = t.cell_row[q]
-            coef[spot] = t.cell_sign[q] * amount
-            spot += 1
+def counts(a: Any, t: Any, lo: int, hi: int, who: Any, ptr: Any, place: Any, count: Any) -> None:
+    """Fill how many rows each open pair of undecided customers ``lo:hi`` is in."""
+    for u in range(lo, hi):
+        c = a.who[who[u]] if a.chosen_few else np.int64(who[u])
+        base = np.int64(a.segment[c * a.segment_step]) * a.n_products
+        for i in range(ptr[u], ptr[u + 1]):
+            cell = base + np.int64(a.product[a.indptr[c] + place[i]])
+            count[i] = t.cell_ptr[cell + 1] - t.cell_ptr[cell]
+
+
+@jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def entries(
+    a: Any, t: Any, lo: int, hi: int, who: Any, ptr: Any, place: Any, entry: Any,
+    value: Any, row: Any, coef: Any,
+) -> None:  # fmt: skip
+    """Fill value, rows and coefficients of the open pairs of undecided customers ``lo:hi``."""
+    for u in range(lo, hi):
+        c = a.who[who[u]] if a.chosen_few else np.int64(who[u])
+        base = np.int64(a.segment[c * a.segment_step]) * a.n_products
+        for i in range(ptr[u], ptr[u + 1]):
+            j = a.indptr[c] + place[i]
+            p = np.int64(a.product[j])
+            value[i] = a.value[j]
+            use = a.use[j * a.use_by[0] + p * a.use_by[1]]
+            spot = entry[i]
+            for q in range(t.cell_ptr[base + p], t.cell_ptr[base + p + 1]):
+                kind = t.cell_kind[q]
+                if kind == 0:
+                    amount = use
+                elif kind == 1:
+                    amount = np.float64(a.cost[j * a.cost_by[0] + p * a.cost_by[1]])
+                else:
+                    chance = a.approval[j * a.approval_by[0] + p * a.approval_by[1]]
+                    amount = use * (chance - t.cell_floor[q])
+                row[spot] = t.cell_row[q]
+                coef[spot] = t.cell_sign[q] * amount
+                spot += 1
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]

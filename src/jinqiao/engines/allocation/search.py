@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,7 +47,7 @@ _SCANS, _TRIES, _SHAKES = 4, 4, 20
 _ROUNDS = 4
 """Times everyone is settled, each with more left undecided."""
 
-_SURE, _DRAWS = 3.0, 6
+_SURE, _DRAWS = 1.0, 6
 """Standard errors of a price left as its room; draws they are estimated from."""
 
 _BLUR = 2e-3
@@ -231,23 +231,25 @@ class Search:
         mu, least = mus
         room = np.maximum(room, least * self.terms.value_scale)
         duals = np.minimum(duals, ceiling)
-        for turn in range(_SCANS):
+        for turn in count():
             at = Reference.of(self.terms, duals, room)
             tally, core = scan(at)
             dual = Dual.of(self.terms, tally, core, self.meter, ceiling)
+            del core  # held by the dual alone, so that it goes before the next pass
             leash = Leash(self.terms, self.source.facts, at)
             point, mu = self._narrow(dual, duals, (mu, least), leash, part)
-            if leash.safe(point.duals) or self.meter.halted():
-                break
+            if leash.safe(point.duals) or self.meter.halted() or turn == _SCANS - 1:
+                return _Spot(at, dual, point, mu)
+            del dual
             moved = leash.moved(point.duals)
             duals = point.duals
             if leash.taut:
                 late = turn >= _SCANS - 2
-                room = self._all(np.maximum(room, 2.0 * moved)) if late else np.maximum(room, moved)
+                room = np.maximum(room, 2.0 * moved if late else moved)
             else:
                 room = np.maximum(0.35 * moved, 0.35 * room * 2**turn)
             room = np.maximum(room, least * self.terms.value_scale)
-        return _Spot(at, dual, point, mu)
+        raise AssertionError
 
     def _narrow(
         self, dual: Dual, duals: Floats, mus: tuple[float, float], leash: Leash, part: float = 0.0
