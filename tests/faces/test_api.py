@@ -108,6 +108,11 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/customer/export"): {"customer", "operator"},
     ("DELETE", "/v1/customer"): {"customer", "operator"},
     ("GET", "/v1/report"): {"operator"},
+    ("GET", "/v1/models"): {"operator"},
+    ("GET", "/v1/models/{model_id}"): {"operator"},
+    ("GET", "/v1/models/{model_id}/drift"): {"operator"},
+    ("POST", "/v1/models/rollback"): {"operator"},
+    ("POST", "/v1/models/{model_id}/promote"): {"operator"},
     ("POST", "/oauth/token"): set(ROLES),
     ("GET", "/healthz"): set(ROLES),
     ("GET", "/readyz"): set(ROLES),
@@ -119,6 +124,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/clicks": {"json": {"trace_id": "shf_none", "position": 1}},
     "/v1/postbacks": {"json": {"reports": []}},
     "/v1/consents": {"json": {"purpose": "contact"}},
+    "/v1/models/rollback": {"json": {}},
+    "/v1/models/{model_id}/promote": {"json": {}},
     "/oauth/token": {"data": {"grant_type": "client_credentials"}},
 }
 
@@ -163,6 +170,7 @@ def test_each_role_may_do_what_the_table_says(
         .replace("{institution_id}", site.house)
         .replace("{month}", "2025-03")
         .replace("{trace_id}", "none")
+        .replace("{model_id}", "none")
         .replace("{purpose}", "contact")
     )
     answer = site.ask(method, where, role, **BODIES.get(path, {}))

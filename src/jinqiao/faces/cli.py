@@ -11,6 +11,7 @@ from jinqiao.faces import (
     cli_first,
     cli_import,
     cli_keys,
+    cli_model,
     cli_plan,
     cli_policy,
     cli_settle,
@@ -34,6 +35,7 @@ cli_catalog.add(app)
 cli_customer.add(app)
 cli_shelf.add(app)
 cli_decision.add(app)
+cli_model.add(app)
 cli_plan.add(app)
 cli_policy.add(app)
 cli_settle.add(app)

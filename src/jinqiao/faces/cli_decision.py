@@ -1,4 +1,4 @@
-"""decision, model."""
+"""decision: why a shelf was as it was."""
 
 from __future__ import annotations
 
@@ -18,12 +18,8 @@ __all__ = ["add", "say_explanation", "say_steps"]
 
 
 def add(app: typer.Typer) -> None:
-    """Add the nouns about decisions and how they were made."""
-    nouns(
-        app,
-        ("decision", "Why a shelf was as it was.", {"list": listed, "explain": explain}),
-        ("model", "Trained chains and their cards.", {"show": model_show, "train": train}),
-    )  # fmt: skip
+    """Add the noun of decisions."""
+    nouns(app, ("decision", "Why a shelf was as it was.", {"list": listed, "explain": explain}))
 
 
 def listed(
@@ -124,29 +120,3 @@ def say_steps(out: Output, steps: Sequence[Decision]) -> None:
         first, *rest = [sentence(reason, out.language) for reason in step.reasons] or [""]
         out.say(f"   {mark} {name}" + (f": {first}" if first else ""))
         out.say(*(f"     {line}" for line in rest))
-
-
-def model_show(call: Call) -> None:
-    """Show the model card: data, figures out of time beside baselines, features and purposes."""
-    from jinqiao.flow.desk import model_card, model_page
-
-    with call.engine() as engine:
-        card = model_card(engine)
-    call.out.value(card, lambda: call.out.say(model_page(card)))
-
-
-def train(
-    call: Call, seed: int = typer.Option(0, help="The same inputs and seed give the same model.")
-) -> None:
-    """Learn the chain from everything known now, without publishing."""
-    from jinqiao.flow import daily
-
-    with call.engine() as engine, call.out.progress() as progress:
-        progress("learn", 0.1)
-        daily.drain_outcomes(engine)
-        model = daily.train_chain(engine, engine.clock(), seed=seed)
-    version = model.version if model else None
-    said = version or call.out.both(
-        "数据太少，暂不学习", "too little was seen to learn from; the base chances stand"
-    )
-    call.out.value({"model": version}, lambda: call.out.say(said))

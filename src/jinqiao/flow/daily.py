@@ -42,7 +42,7 @@ from jinqiao.shelf import Schedules, Serving, Settings, Worths
 from jinqiao.shelf.serving import CLASSES
 
 if TYPE_CHECKING:
-    from jinqiao.propensity import ChainModel
+    from jinqiao.propensity import ChainModel, TrainingSet
     from jinqiao.settlement import Settled
     from jinqiao.store.base import Tx
 
@@ -61,6 +61,7 @@ __all__ = [
     "read_model",
     "replan",
     "train_chain",
+    "training_rows",
     "with_plan",
 ]
 
@@ -232,11 +233,29 @@ def _classes(engine: Engine) -> pa.Table | None:
     return table if table.num_rows else None
 
 
-def train_chain(engine: Engine, as_of_us: int, *, seed: int) -> ChainModel | None:
-    """Return the chain learnt from everything known at an instant, or None when that is too little.
+def train_chain(
+    engine: Engine,
+    as_of_us: int,
+    *,
+    seed: int,
+    actor: str = "publish",
+    progress: Progress = nothing_to_say,
+) -> ChainModel | None:
+    """Return the champion after learning from everything known at an instant.
 
-    The model is kept under ``models/`` by what it was made from; the same inputs find it again.
+    What is learnt is a challenger, and becomes the champion unless it is worse (``flow.models``).
+    None when there was too little to learn from, now and ever.
     """
+    from jinqiao.flow.models import champion_chain, train_challenger
+
+    rows = training_rows(engine, as_of_us)
+    if rows is not None:
+        train_challenger(engine, rows, seed=seed, actor=actor, progress=progress)
+    return champion_chain(engine)
+
+
+def training_rows(engine: Engine, as_of_us: int) -> TrainingSet | None:
+    """Return what can be learnt from at an instant, or None when that is too little."""
     from jinqiao import propensity
 
     version = engine.dictionary.version
@@ -244,20 +263,12 @@ def train_chain(engine: Engine, as_of_us: int, *, seed: int) -> ChainModel | Non
     recent = [at for at in moments if at >= as_of_us - _HISTORY_DAYS * DAY_US]
     snapshots = {at: engine.lake.read_features(at, version) for at in recent}
     features = {at: table for at, table in snapshots.items() if table is not None}
+    if not features or _clicks_known(engine, as_of_us) < CLICKS_MIN:
+        return None
     products = _products(engine, as_of_us)
-    seen = _clicks_known(engine, as_of_us)
-    if not features or seen < CLICKS_MIN:
-        return read_model(engine)
-    folder = engine.workspace.models / _model_key(engine, as_of_us, seed, recent)
-    if (folder / "card.json").is_file():
-        return propensity.load(folder, dictionary=engine.dictionary)
-    rows = propensity.training_set(
+    return propensity.training_set(
         engine.lake, features, products, engine.dictionary, as_of_us=as_of_us
     )
-    model = propensity.train(rows, seed=seed)
-    propensity.save(model, folder)
-    _point(engine.workspace.models / "current", folder.name)
-    return model
 
 
 def _clicks_known(engine: Engine, as_of_us: int) -> int:
@@ -269,33 +280,11 @@ def _clicks_known(engine: Engine, as_of_us: int) -> int:
     return int(found["n"][0].as_py())
 
 
-def _model_key(engine: Engine, as_of_us: int, seed: int, moments: list[int]) -> str:
-    found = engine.lake.query(
-        "select (select count(*) from decisions"
-        " where received_at <= make_timestamp($as_of_us)) as d,"
-        " (select count(*) from outcomes"
-        " where received_at <= make_timestamp($as_of_us)) as o",
-        as_of_us=as_of_us,
-    ).to_pylist()[0]
-    parts = (engine.dictionary.version, as_of_us, seed, moments, found["d"], found["o"])
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _point(path: Path, name: str) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text(name, encoding="utf-8")
-    draft.replace(path)
-
-
 def read_model(engine: Engine) -> ChainModel | None:
-    """Return the newest chain that was trained here, or None."""
-    from jinqiao import propensity
+    """Return the champion on record, or None before there is one."""
+    from jinqiao.flow.models import champion_chain
 
-    pointer = engine.workspace.models / "current"
-    if not pointer.is_file():
-        return None
-    folder = engine.workspace.models / pointer.read_text(encoding="utf-8").strip()
-    return propensity.load(folder, dictionary=engine.dictionary)
+    return champion_chain(engine)
 
 
 def _products(engine: Engine, at_us: int) -> pa.Table:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "application_row", "applications", "catalog_history", "catalog_list", "cost_of", "feature_rows",
-    "instants", "limit_list", "model_card", "one_application", "over_delivered", "plan_report",
+    "instants", "limit_list", "one_application", "over_delivered", "plan_report",
     "product_list", "product_show", "resume_product", "snapshot_state", "stop_product",
 ]  # fmt: skip
 
@@ -334,23 +334,6 @@ def plan_report(engine: Engine) -> dict[str, Any]:
         raise Unavailable("no plan is published yet", fix="run `jinqiao publish`")
     found: dict[str, Any] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     return found
-
-
-def model_card(engine: Engine) -> dict[str, Any]:
-    """Return the card of the newest chain trained here; raise NotFound before there is one."""
-    pointer = engine.workspace.models / "current"
-    if not pointer.is_file():
-        raise NotFound("no model was trained here yet", fix="run `jinqiao model train`")
-    folder = engine.workspace.models / pointer.read_text(encoding="utf-8").strip()
-    found: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return found
-
-
-def model_page(card: Mapping[str, Any]) -> str:
-    """Return a model card as a Markdown page."""
-    from jinqiao import propensity
-
-    return propensity.card_page(card)
 
 
 def snapshot_state(engine: Engine) -> dict[str, Any]:

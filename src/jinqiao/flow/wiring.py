@@ -41,6 +41,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share of the whole that is done, 0 to 1."""
 
 _RETRIES = 8
+_MODELS_KEPT = 1_000_000
 
 
 def system_clock() -> int:
@@ -106,6 +107,13 @@ class Engine:
         from jinqiao import catalog
 
         return catalog.read_jurisdictions(self.workspace.jurisdictions)
+
+    @cached_property
+    def models(self) -> SnapshotStore:
+        """Model directories by id, checksummed. Which one serves, records say; all are kept."""
+        from jinqiao.store.snapshot import open_snapshots
+
+        return open_snapshots(self.workspace.models, keep=_MODELS_KEPT)
 
     @property
     def jurisdiction(self) -> Jurisdiction:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["calibration_error", "fit_platt", "log_loss", "sigmoid", "weighted_auc"]
+__all__ = [
+    "calibration_error", "calibration_floor", "fit_platt", "log_loss", "sigmoid", "weighted_auc",
+]  # fmt: skip
 
 _PRIOR_SLOPE_SD = 0.3
 _PRIOR_SHIFT_SD = 1.0
@@ -83,3 +85,27 @@ def calibration_error(
     group = np.minimum((share * bins).astype(np.int64), bins - 1)
     gap = np.bincount(group, weights=weights * (p - y), minlength=bins)
     return float(np.abs(gap).sum() / weights.sum())
+
+
+def calibration_floor(
+    p: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    rng: np.random.Generator,
+    *,
+    bins: int = 10,
+    draws: int = 200,
+) -> tuple[float, float]:
+    """Return the calibration error of chances that are true: its mean and 95 % quantile.
+
+    Outcomes are drawn from the chances themselves and told as ``calibration_error`` tells them.
+    """
+    order = np.argsort(p, kind="stable")
+    p, weights = np.asarray(p, np.float64)[order], np.asarray(weights, np.float64)[order]
+    share = np.cumsum(weights) / weights.sum()
+    group = np.minimum((share * bins).astype(np.int64), bins - 1)
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    found = np.empty(draws)
+    for place in range(draws):
+        gap = np.add.reduceat(weights * (p - (rng.random(len(p)) < p)), starts)
+        found[place] = np.abs(gap).sum() / weights.sum()
+    return float(found.mean()), float(np.quantile(found, 0.95))

@@ -10,34 +10,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jinqiao.domain.time import from_us
+from jinqiao.propensity.calibration import calibration_floor
+from jinqiao.propensity.columns import other_columns
+from jinqiao.propensity.fingerprint import code_version, data_sha256
 from jinqiao.propensity.measure import BASELINES
 
 if TYPE_CHECKING:
+    from jinqiao.domain.feature import Feature
     from jinqiao.propensity.chain import ChainModel, ChainSpec
+    from jinqiao.propensity.stage import StageModel
     from jinqiao.propensity.training import TrainingSet
 
-__all__ = ["card_page", "chain_card"]
+__all__ = ["card_page", "chain_card", "chain_settings", "chain_version"]
 
 
 def chain_card(model: ChainModel, rows: TrainingSet, spec: ChainSpec, seed: int) -> dict[str, Any]:
-    """Return the card as plain JSON values; ``version`` depends on data, seed and settings."""
-    data = _data_hash(rows)
+    """Return the card as plain JSON values.
+
+    ``version`` depends on data, instant, seed, settings, dictionary and code.
+    """
+    data, settings = data_sha256(rows), chain_settings(spec)
     by_name = rows.dictionary.by_name
-    settings = {
-        "click_rows": spec.click_rows,
-        "stages": {
-            stage.value: {
-                name: getattr(one, name) if name != "monotone" else dict(one.monotone)
-                for name in one.__dataclass_fields__
-            }
-            for stage, one in spec.stages.items()
-        },
-    }
-    version = hashlib.sha256(
-        json.dumps([data, seed, settings, rows.dictionary.version], sort_keys=True).encode()
-    ).hexdigest()[:16]
     return {
-        "version": f"chain-{version}",
+        "version": chain_version(rows, spec, seed, data),
+        "kind": "chain",
+        "code_version": code_version(),
         "purpose": rows.purpose.value,
         "trained_as_of": from_us(rows.as_of_us).isoformat(),
         "seed": seed,
@@ -49,24 +46,53 @@ def chain_card(model: ChainModel, rows: TrainingSet, spec: ChainSpec, seed: int)
             for stage, part in zip(model.stages, rows.stages, strict=True)
         },
         "dictionary_version": rows.dictionary.version,
-        "features": [
-            {"name": name, "purposes": sorted(p.value for p in by_name[name].purposes)}
-            for name, _ in rows.layout.features
-        ],
+        "features": [_feature(by_name[name]) for name, _ in rows.layout.features],
+        "other_columns": list(other_columns()),
         "settings": settings,
-        "stages": {stage.stage: dict(stage.card) for stage in model.stages},
+        "stages": {stage.stage: _stage(stage, seed) for stage in model.stages},
     }
 
 
-def _data_hash(rows: TrainingSet) -> str:
-    digest = hashlib.sha256()
-    for array in (rows.shown_us, rows.product, rows.position, rows.snapshot, rows.customer):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    for stage in rows.stages:
-        digest.update(stage.delays.label.tobytes())
-    for profile in rows.profiles:
-        digest.update(profile.matrix.tobytes())
-    return digest.hexdigest()
+def chain_version(rows: TrainingSet, spec: ChainSpec, seed: int, data: str | None = None) -> str:
+    """Return the id a chain of these rows, settings and seed has, before it is trained."""
+    found = data_sha256(rows) if data is None else data
+    made_of = [
+        found, rows.as_of_us, seed, chain_settings(spec), rows.dictionary.version, code_version(),
+    ]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    return f"chain-{digest[:16]}"
+
+
+def chain_settings(spec: ChainSpec) -> dict[str, Any]:
+    """Return the settings of a chain as plain JSON values."""
+    return {
+        "click_rows": spec.click_rows,
+        "stages": {
+            stage.value: {
+                name: getattr(one, name) if name != "monotone" else dict(one.monotone)
+                for name in one.__dataclass_fields__
+            }
+            for stage, one in spec.stages.items()
+        },
+    }
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    return {
+        "name": feature.name, "type": feature.type, "unit": feature.unit,
+        "purposes": sorted(p.value for p in feature.purposes), "zh": feature.zh, "en": feature.en,
+    }  # fmt: skip
+
+
+def _stage(stage: StageModel, seed: int) -> dict[str, Any]:
+    """Return a stage's card; the served kind's calibration error with what chance alone shows."""
+    card = dict(stage.card)
+    if stage.judged is None or card["chosen"] not in card["metrics"]:
+        return card
+    rng = np.random.default_rng([seed, 48])
+    mean, most = calibration_floor(stage.judged.p, stage.judged.w, rng)
+    served = card["metrics"][card["chosen"]] | {"ece_floor": mean, "ece_floor_most": most}
+    return card | {"metrics": card["metrics"] | {card["chosen"]: served}}
 
 
 def card_page(card: Mapping[str, Any]) -> str:
@@ -77,19 +103,36 @@ def card_page(card: Mapping[str, Any]) -> str:
         f"Purpose: `{card['purpose']}`. Trained as of {card['trained_as_of']} on "
         f"{card['shown_offers']:,} shown offers (seed {card['seed']}).",
         f"Data SHA-256: `{card['data_sha256']}`.",
-        f"Feature dictionary: `{card['dictionary_version']}`.",
+        f"Feature dictionary: `{card['dictionary_version']}`. "
+        f"Code: `{card.get('code_version', 'unknown')}`.",
         "",
-        "Figures are out of time: the latest 15 % of each stage's cases, never fitted on.",
+        "Figures are out of time: the latest 15 % of each stage's cases, never fitted on. The "
+        "calibration error stands beside what a perfectly calibrated model shows by chance.",
     ]
     for name, stage in card["stages"].items():
         lines += ["", f"## {name}", "", _stage_line(stage, card["open_cases"].get(name, 0)), ""]
         if stage["metrics"]:
-            lines += ["| model | log-loss | 95 % | AUC | 95 % | calibration error |",
-                      "|---|---|---|---|---|---|"]  # fmt: skip
+            lines += ["| model | log-loss | 95 % | AUC | 95 % | calibration error | by chance |",
+                      "|---|---|---|---|---|---|---|"]  # fmt: skip
             lines += [_metric_line(kind, found) for kind, found in stage["metrics"].items()]
-    lines += ["", "## Features", "", "| feature | purposes |", "|---|---|"]
-    lines += [f"| {f['name']} | {', '.join(f['purposes'])} |" for f in card["features"]]
+    lines += ["", "## Features", "", "| feature | unit | purposes |", "|---|---|---|"]
+    lines += [
+        f"| {f['name']} | {f.get('unit') or '–'} | {', '.join(f['purposes'])} |"
+        for f in card["features"]
+    ]
+    lines += ["", f"And of the product, the moment and the pair: {_listed(card)}."]
+    lines += ["", "## Settings", "", "| stage | settings |", "|---|---|"]
+    lines += [_settings_line(name, one) for name, one in card["settings"]["stages"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _listed(card: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name}`" for name in card.get("other_columns", ())) or "not told"
+
+
+def _settings_line(stage: str, settings: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in settings.items() if value != {})
+    return f"| {stage} | {told} |"
 
 
 def _stage_line(stage: Mapping[str, Any], waiting: int) -> str:
@@ -118,7 +161,8 @@ def _beside(stage: Mapping[str, Any], baseline: str) -> str:
 def _metric_line(kind: str, found: Mapping[str, Any]) -> str:
     low, high = found["log_loss_ci"]
     left, right = found["auc_ci"]
+    floor = f"{found['ece_floor']:.4f}" if "ece_floor" in found else ""
     return (
         f"| {kind} | {found['log_loss']:.4f} | {low:.4f}–{high:.4f} | {found['auc']:.3f} "
-        f"| {left:.3f}–{right:.3f} | {found['ece']:.4f} |"
+        f"| {left:.3f}–{right:.3f} | {found['ece']:.4f} | {floor} |"
     )

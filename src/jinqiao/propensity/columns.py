@@ -22,7 +22,8 @@ from jinqiao.errors import SchemaError
 
 __all__ = [
     "CLASSES", "LABELS", "PRODUCT_COLUMNS", "ContextColumns", "Customers", "Layout",
-    "class_codes", "customer_layout", "customers", "pair_columns", "product_matrix",
+    "class_codes", "customer_layout", "customers", "other_columns", "pair_columns",
+    "product_matrix",
 ]  # fmt: skip
 
 CLASSES = tuple(item.value for item in ProductClass)
@@ -114,6 +115,11 @@ class Layout:
     @property
     def widths(self) -> tuple[int, int, int, int]:
         return len(self.customer), len(PRODUCT_COLUMNS), len(_CONTEXT_COLUMNS), len(_PAIR_COLUMNS)
+
+
+def other_columns() -> tuple[str, ...]:
+    """Return the columns that are no feature of a profile: product, context, pair."""
+    return PRODUCT_COLUMNS + _CONTEXT_COLUMNS + _PAIR_COLUMNS
 
 
 def customer_layout(

@@ -18,7 +18,7 @@ from jinqiao.propensity.linear import Linear, Scaling
 from jinqiao.propensity.outcomes import CHAIN
 from jinqiao.propensity.stage import StageModel
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "stage_from", "stage_json"]
 
 _FORMAT = 1
 
@@ -30,12 +30,13 @@ def save(model: ChainModel, directory: Path | str) -> Path:
     settings = {
         "format": _FORMAT,
         "features": [[name, list(values)] for name, values in model.layout.features],
+        "columns": list(model.layout.names),
         "products": list(model.products),
         "institutions": list(model.institutions),
         "rates": _plain(model.rates),
         "class_rates": _plain(model.class_rates),
         "house_rates": _plain(model.house_rates),
-        "stages": [_stage_json(stage) for stage in model.stages],
+        "stages": [stage_json(stage) for stage in model.stages],
     }
     for stage in model.stages:
         path = root / f"{stage.stage}.txt"
@@ -71,8 +72,13 @@ def load(
         raise SchemaError("an unknown format", record=str(root / "chain.json"), field="format")
     _permit(card, dictionary, purpose)
     try:
-        stages = tuple(_stage(root, item, card, settings) for item in settings["stages"])
         layout = Layout(tuple((name, tuple(values)) for name, values in settings["features"]))
+        if tuple(settings.get("columns", layout.names)) != layout.names:
+            raise ValueError("its columns are not those of this release; train again")
+        stages = tuple(
+            stage_from(item, layout.names, card["stages"][item["stage"]], _trees(root, item))
+            for item in settings["stages"]
+        )
         return ChainModel(
             layout, (stages[0], stages[1], stages[2], stages[3]),
             tuple(settings["products"]), tuple(settings["institutions"]),
@@ -95,7 +101,8 @@ def _permit(card: dict[str, Any], dictionary: FeatureDictionary | None, purpose:
             )
 
 
-def _stage_json(stage: StageModel) -> dict[str, Any]:
+def stage_json(stage: StageModel) -> dict[str, Any]:
+    """Return a stage as plain JSON values, without its trees and its card."""
     linear = stage.linear
     return {
         "stage": stage.stage,
@@ -118,23 +125,26 @@ def _stage_json(stage: StageModel) -> dict[str, Any]:
     }
 
 
-def _stage(
-    root: Path, item: dict[str, Any], card: dict[str, Any], settings: dict[str, Any]
-) -> StageModel:
+def _trees(root: Path, item: dict[str, Any]) -> str | None:
     if item["stage"] not in {stage.value for stage in CHAIN}:
         raise SchemaError(f"no such stage: {item['stage']!r}", record=str(root / "chain.json"))
+    return (root / f"{item['stage']}.txt").read_text(encoding="utf-8") if item["trees"] else None
+
+
+def stage_from(
+    item: dict[str, Any], names: tuple[str, ...], card: dict[str, Any], trees: str | None
+) -> StageModel:
+    """Return the stage of plain JSON values, its column names, its card and its trees."""
     own, linear = item["linear"], None
     if own is not None:
         scaling = Scaling(_short(own["unit"]), _short(own["mean"]), _short(own["sd"]))
         effects = tuple(np.asarray(effect, np.float64) for effect in own["effects"])
         intercepts = np.asarray(own["intercepts"], np.float64)
         linear = Linear(scaling, intercepts, _short(own["slopes"]), effects)
-    trees = (root / f"{item['stage']}.txt").read_text(encoding="utf-8") if item["trees"] else None
-    layout = Layout(tuple((name, tuple(values)) for name, values in settings["features"]))
     shares = item.get("shares", (1.0, 1.0))
     return StageModel(
-        item["stage"], item["kind"], layout.names, item["slope"], item["shift"], item["base"],
-        linear, trees, card["stages"][item["stage"]], (shares[0], shares[1]),
+        item["stage"], item["kind"], names, item["slope"], item["shift"], item["base"],
+        linear, trees, card, (shares[0], shares[1]),
     )  # fmt: skip
 
 
