@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from jinqiao.errors import Overloaded
-from jinqiao.faces.web import desk, person, shelf
+from jinqiao.faces.web import desk, models, person, shelf
 from jinqiao.faces.web.faults import fault_page
 from jinqiao.faces.web.headers import secured
 from jinqiao.faces.web.rendering import style_digest, style_text
@@ -52,6 +52,7 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/data/erase", person.erase_asked),
     ("POST", "/data/erase", person.erase),
     ("GET", "/report", desk.report),
+    ("GET", "/models", models.models),
     ("GET", "/desk", desk.door),
     ("POST", "/desk", desk.enter),
     ("POST", "/desk/leave", desk.leave),
