@@ -179,7 +179,7 @@ def _decisions(rows: tuple[NDArray[np.int64], ...], people: pa.Table, goods: pa.
         "plan_version": pa.array([""] * m), "catalog_version": pa.array(["c"] * m),
         "consent_version": pa.array(["v1"] * m),
         "region": pa.nulls(m, pa.string()), "branch_id": pa.nulls(m, pa.string()),
-        "closed": pa.nulls(m, pa.string()),
+        "closed": pa.nulls(m, pa.string()), "arms": pa.nulls(m, pa.string()),
     }  # fmt: skip
     return pa.table({name: columns[name] for name in DECISIONS.names})
 

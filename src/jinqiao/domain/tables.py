@@ -151,6 +151,7 @@ DECISIONS = TableSchema(
         Column("region", "string", nullable=True),  # null: not known
         Column("branch_id", "string", nullable=True),  # asked for on behalf of it
         Column("closed", "string", nullable=True),  # bits of the products, hex (flow.remade)
+        Column("arms", "string", nullable=True),  # of experiments: "id=arm;id=arm", "" held out
     ),
     key=("trace_id", "position"),
 )
@@ -179,6 +180,7 @@ EMPTY_SHELVES = TableSchema(
         Column("consent_version", "string", nullable=True),
         Column("region", "string", nullable=True),
         Column("branch_id", "string", nullable=True),
+        Column("arms", "string", nullable=True),
     ),
     key=("trace_id",),
 )

@@ -16,12 +16,13 @@ from jinqiao.flow.wiring import Engine
 
 if TYPE_CHECKING:
     from jinqiao.flow.live import Live
-    from jinqiao.shelf import Requests
+    from jinqiao.shelf import Requests, Serving
     from jinqiao.store.base import Tx
 
 __all__ = ["Explanation", "OfferStory", "explain", "logged_rows", "recent", "with_no_offer"]
 
 _VERSIONS = ("snapshot_version", "model_version", "plan_version", "catalog_version")
+_CONTEXT = ("channel", "scene", "source", "city_tier", "arms")
 _PLACE = "trace_id, occurred_at, customer_id, channel, scene"
 _CREDIT_SIDE = "operator:"
 
@@ -154,7 +155,7 @@ def explain(
         customer_id=first["customer_id"],
         occurred_at=first["occurred_at"].isoformat() + "Z",
         personalised=first["personalised"],
-        context={name: first[name] for name in ("channel", "scene", "source", "city_tier")},
+        context={name: first[name] for name in _CONTEXT if name != "arms" or first.get(name)},
         versions={name: first[name] for name in (*_VERSIONS, "consent_version")},
         offers=tuple(stories),
         notes=(Reason(said, version), *notes),
@@ -163,9 +164,11 @@ def explain(
 
 @dataclass(frozen=True)
 class _Then:
-    """The snapshot a shelf was made from, and the very request."""
+    """The snapshot a shelf was made from, as its arms had it, and the very request."""
 
     live: Live
+    serving: Serving
+    policy: str
     request: Requests
     context: Context
 
@@ -173,8 +176,8 @@ class _Then:
         from jinqiao import shelf
 
         found = shelf.explain(
-            self.live.serving, self.request, product_id,
-            explainers=self.live.explainers(self.context),
+            self.serving, self.request, product_id,
+            explainers=self.live.explainers(self.context), policy=self.policy,
         )  # fmt: skip
         return {step.step: step for step in found}
 
@@ -182,6 +185,7 @@ class _Then:
 def _then(engine: Engine, row: Mapping[str, Any]) -> tuple[_Then | None, list[Reason]]:
     """Return the snapshot of then as far as it may still be asked, and why not."""
     from jinqiao.domain.time import to_us
+    from jinqiao.flow.arms import serving_then
     from jinqiao.flow.live import open_live
     from jinqiao.shelf import Requests
 
@@ -191,9 +195,10 @@ def _then(engine: Engine, row: Mapping[str, Any]) -> tuple[_Then | None, list[Re
     try:
         folder = engine.snapshots.version(version)
         live = None if folder is None else open_live(engine, folder)
+        made = None if live is None else serving_then(engine, live.serving, row.get("arms"))
     except JinqiaoError:
-        live = None
-    if live is None:
+        live = made = None
+    if live is None or made is None:
         return None, [Reason("explain_snapshot_gone", {"snapshot": version})]
     at = from_us(to_us(row["occurred_at"].replace(tzinfo=from_us(0).tzinfo)))
     context = Context(
@@ -205,7 +210,7 @@ def _then(engine: Engine, row: Mapping[str, Any]) -> tuple[_Then | None, list[Re
         context, customer=place, customer_id=row["customer_id"],
         consent_version=row["consent_version"], trace_id=row["trace_id"],
     )  # fmt: skip
-    return _Then(live, request, context), []
+    return _Then(live, *made, request, context), []
 
 
 def _known(engine: Engine, customer_id: str) -> bool:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jinqiao import catalog as catalogs
-from jinqiao import conversion, customer, shelf
+from jinqiao import conversion, customer, insight, shelf
 from jinqiao.domain.application import Click, Postback
 from jinqiao.domain.catalog import Catalog, Product
 from jinqiao.domain.consent import Purpose
@@ -28,6 +28,7 @@ from jinqiao.domain.shelf import Context, Shelf
 from jinqiao.domain.tables import DECISIONS, EMPTY_SHELVES, TableSchema
 from jinqiao.errors import NotFound, Unavailable
 from jinqiao.flow import odds
+from jinqiao.flow.arms import Arms, Parted, compiled
 from jinqiao.flow.odds import Odds
 from jinqiao.flow.pacing import Pacer, read_pacer
 from jinqiao.flow.wiring import Engine
@@ -66,6 +67,7 @@ class Live:
         self.left: NDArray[np.int64] | None = None
         self.stopped: NDArray[np.bool_] | None = None
         self.late: LateReports | None = None
+        self.arms: Arms | None = None
         self.branch_left: dict[str, NDArray[np.int64]] = {}
         self._pending: list[tuple[pa.Table, pa.Table | None]] = []
         self._writing: list[tuple[pa.Table, pa.Table | None]] = []
@@ -75,16 +77,18 @@ class Live:
         self._place = {name: i for i, name in enumerate(serving.product_ids)}
 
     def refresh(self, now_us: int | None = None) -> None:
-        """Read what is left of every limit, and what was stopped, once."""
+        """Read what is left of every limit, what was stopped and which experiments run, once."""
         now = self.engine.clock() if now_us is None else now_us
         with self.engine.records.reading() as tx:
             self.late = conversion.late_reports(tx)
             limits = catalogs.limit_rows(tx, self.catalog, now, self.late)
             off = catalogs.stopped(tx)
+            trials = insight.running_trials(tx)
         self.left, self.branch_left = self._units(limits)
         if self.pacer is not None:
             self.serving = self.pacer.serving(self.serving, limits, now)
         self.stopped = np.array([name in off for name in self.serving.product_ids], np.bool_)
+        self.arms = compiled(self.engine, trials, self.serving, self.arms)
 
     def _units(self, limits: pa.Table) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
         """Return the units left of each product's tightest limit, (P,); and so by branch.
@@ -142,18 +146,44 @@ class Live:
                     return replace(context, region=context.region or branch.region)
         raise NotFound("no such branch", record=context.branch_id, field="branch_id")
 
-    def rank(self, requests: Requests, *, policy: str = "plan", log: bool = True) -> Shelves:
-        """Return the shelf of every request, and keep the decisions for the log."""
-        shelves = shelf.rank(
-            self.serving,
-            requests,
-            left=self.left_for(requests),
-            stopped=self.stopped,
-            policy=policy,
-        )
+    def rank(
+        self, requests: Requests, *, policy: str = "plan", log: bool = True
+    ) -> Shelves | Parted:
+        """Return the shelf of every request, and keep the decisions for the log.
+
+        Under the plan each request is served as the arms of running experiments say that it is in.
+        """
+        shelves = self._ranked(requests, policy)
         if log:
             self.log(shelves.rows(), shelves.empty_rows())
         return shelves
+
+    def _ranked(self, requests: Requests, policy: str) -> Shelves | Parted:
+        arms = self.arms if policy == "plan" else None
+        if arms is None:
+            return self._made(self.serving, requests, policy)
+        requests, texts = arms.assigned(requests)
+        if len(set(texts)) <= 1:
+            serving, by = arms.serving(texts[0] if texts else None)
+            return self._made(serving, requests, by)
+        found = np.array([text or "" for text in texts], dtype=object)
+        parts = []
+        for text in sorted(set(found.tolist())):
+            rows, (serving, by) = np.flatnonzero(found == text), arms.serving(text)
+            parts.append((rows, self._made(serving, requests.take(rows), by)))
+        return Parted(len(requests), tuple(parts))
+
+    def _made(self, serving: Serving, requests: Requests, policy: str) -> Shelves:
+        return shelf.rank(
+            serving, requests, left=self.left_for(requests), stopped=self.stopped, policy=policy
+        )
+
+    def in_arms(self, requests: Requests) -> tuple[Requests, Serving, str]:
+        """Return one request with the arms it is in, what serves it, and by which policy."""
+        if self.arms is None:
+            return requests, self.serving, "plan"
+        requests, texts = self.arms.assigned(requests)
+        return requests, *self.arms.serving(texts[0])
 
     def log(self, rows: pa.Table, empty: pa.Table | None = None) -> None:
         """Keep decision rows, and the shelves that held nothing, until the next ``flush``."""
@@ -249,9 +279,11 @@ class Live:
         *, trace_id: str | None = None, policy: str = "plan",
     ) -> tuple[Decision, ...]:  # fmt: skip
         """Return why a product is or is not on a customer's shelf, step by step."""
-        requests = self.request(customer_id, context, trace_id=trace_id)
+        requests, serving = self.request(customer_id, context, trace_id=trace_id), self.serving
+        if policy == "plan":
+            requests, serving, policy = self.in_arms(requests)
         return shelf.explain(
-            self.serving, requests, product_id, explainers=self.explainers(context),
+            serving, requests, product_id, explainers=self.explainers(context),
             left=self.left_for(requests), stopped=self.stopped, policy=policy,
         )  # fmt: skip
 

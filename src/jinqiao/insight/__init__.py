@@ -23,6 +23,7 @@ from jinqiao.insight.funnel import Cohort, LateFunnel, late_funnel
 from jinqiao.insight.indicators import daily, indicators
 from jinqiao.insight.offpolicy import PolicyLog, PolicyValue, policy_value, reward_model
 from jinqiao.insight.plot import Bar, svg_bars, svg_curves, svg_funnel, svg_trend
+from jinqiao.insight.plot_intervals import Span, svg_intervals
 from jinqiao.insight.report import kpi_reference, report_json, report_text
 from jinqiao.insight.sequential import sample_ratio_anytime
 from jinqiao.insight.trials import (
@@ -46,6 +47,7 @@ __all__ = [
     "LateFunnel",
     "PolicyLog",
     "PolicyValue",
+    "Span",
     "assign",
     "daily",
     "experiment_result",
@@ -67,6 +69,7 @@ __all__ = [
     "svg_bars",
     "svg_curves",
     "svg_funnel",
+    "svg_intervals",
     "svg_trend",
     "trials",
 ]

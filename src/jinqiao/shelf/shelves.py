@@ -106,6 +106,7 @@ class Shelves:
             "region": _known(asked.region, where),
             "branch_id": _known(asked.branch_id, where),
             "closed": _closed(self.closed, at),
+            "arms": _known(asked.arms, where),
         })  # fmt: skip
 
     def empty_rows(self, *, received_us: int | None = None) -> pa.Table:
@@ -145,6 +146,7 @@ class Shelves:
             "consent_version": _blank(asked.consent_version.take(where), pa.array(~known)),
             "region": _known(asked.region, where),
             "branch_id": _known(asked.branch_id, where),
+            "arms": _known(asked.arms, where),
         })  # fmt: skip
 
     def record(self, i: int) -> Shelf:
