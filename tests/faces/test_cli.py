@@ -410,3 +410,7 @@ def test_the_report_speaks_both_languages(market: Lived) -> None:
     found = call(market, "report")["indicators"]
     assert len(found) == 18
     assert said(market, "report") != said(market, "report", language="zh")
+    told = call(market, "report", "--calibration")["calibration"]
+    assert told["whole"]["click"]["noise"] > 0
+    assert len(told["shown"]) == 4
+    assert "noise floor" in said(market, "report", "--calibration")

@@ -125,9 +125,22 @@ def publish(
 
 
 def report(
-    call: Call, days: int = typer.Option(28, min=1, max=3650, help="The window, in days.")
+    call: Call,
+    days: int = typer.Option(28, min=1, max=3650, help="The window, in days."),
+    calibration: bool = typer.Option(
+        False, "--calibration", help="What was said beside what came, instead."
+    ),
 ) -> None:
-    """Show the three families of indicators: market scale, traffic operation, conversion effect."""
+    """Show the three families of indicators: market scale, traffic operation, conversion effect.
+
+    With --calibration: by stage, set, institution and segment the calibration error beside its
+    noise floor, and what was said ÷ what came of the offers that rank put on shelves.
+    """
+    if calibration:
+        from jinqiao.faces.cli_calibration import show
+
+        show(call, days)
+        return
     from jinqiao.flow.indicators import indicators_of, report_page
 
     with call.engine() as engine:

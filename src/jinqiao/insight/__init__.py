@@ -9,6 +9,7 @@ numerator, denominator, window and 95 % interval; nothing divided by nothing is 
 Li 2011; Waudby-Smith et al. 2024.
 """
 
+from jinqiao.insight.calibration import Bin, Heard, Reliability, reliability
 from jinqiao.insight.experiments import (
     ArmDifference,
     Experiment,
@@ -24,6 +25,7 @@ from jinqiao.insight.indicators import daily, indicators
 from jinqiao.insight.offpolicy import PolicyLog, PolicyValue, policy_value, reward_model
 from jinqiao.insight.plot import Bar, svg_bars, svg_curves, svg_funnel, svg_trend
 from jinqiao.insight.plot_intervals import Span, svg_intervals
+from jinqiao.insight.plot_reliability import svg_reliability
 from jinqiao.insight.report import kpi_reference, report_json, report_text
 from jinqiao.insight.sequential import sample_ratio_anytime
 from jinqiao.insight.trials import (
@@ -39,14 +41,17 @@ from jinqiao.insight.trials import (
 __all__ = [
     "ArmDifference",
     "Bar",
+    "Bin",
     "Cohort",
     "Experiment",
     "ExperimentResult",
     "Facts",
     "Guardrail",
+    "Heard",
     "LateFunnel",
     "PolicyLog",
     "PolicyValue",
+    "Reliability",
     "Span",
     "assign",
     "daily",
@@ -58,6 +63,7 @@ __all__ = [
     "late_funnel",
     "one_trial",
     "policy_value",
+    "reliability",
     "report_json",
     "report_text",
     "reward_model",
@@ -70,6 +76,7 @@ __all__ = [
     "svg_curves",
     "svg_funnel",
     "svg_intervals",
+    "svg_reliability",
     "svg_trend",
     "trials",
 ]

@@ -157,10 +157,10 @@ def _whisker(x1: float, x2: float, y: float) -> str:
     return f'<g stroke="currentColor" stroke-width="1.5">{line}{caps}</g>'
 
 
-def _image(title: str, said: str, height: float, parts: Sequence[str]) -> str:
+def _image(title: str, said: str, height: float, parts: Sequence[str], width: int = _WIDTH) -> str:
     body = "".join(parts)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {math.ceil(height)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {math.ceil(height)}" '
         f'role="img" font-family="system-ui, sans-serif" style="max-width:100%;height:auto">'
         f"<title>{escape(title)}</title><desc>{escape(said)}</desc>"
         f'<text x="0" y="18" font-size="15" font-weight="600" fill="currentColor">{escape(title)}'

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from starlette.testclient import TestClient
 
 from faces.web.reading import field, text
+from jinqiao.domain.time import DAY_US
 from jinqiao.flow.access import Role
+from jinqiao.flow.calibration import calibration_of
 from jinqiao.flow.indicators import indicators_of
 from jinqiao.flow.keys import key_create, key_revoke
 from jinqiao.flow.serve import Service
@@ -75,3 +77,41 @@ def test_other_windows_are_asked_for_by_link(pages: TestClient, operator_key: st
     assert "last 7 days" in text(desk.get("/report", params={"days": "7"}).text)
     for odd in ("0", "9999", "x", "-1"):
         assert "last 28 days" in text(desk.get("/report", params={"days": odd}).text)
+
+
+def test_calibration_is_the_operators_alone_and_stands_beside_chance(
+    pages: TestClient, enter: Enter, lived: Lived, shop: Service, operator_key: str
+) -> None:
+    """Each step's error has its noise floor and picture beside it; the shown set has its ratios."""
+    assert pages.get("/calibration").url.path == "/desk"
+    assert enter(lived.consenting[0]).get("/calibration").status_code == 403
+    _open(pages, operator_key)
+    english = pages.get("/calibration").text
+    chinese = pages.get("/calibration", params={"lang": "zh"}).text
+    found = calibration_of(shop.engine)
+    assert "click" in found.whole
+    assert english.count("<svg") == len(found.whole)
+    assert english.count('class="card metric"') == len(found.shown) == 4
+    for one in found.whole.values():
+        assert f"{one.error * 100:.1f}%" in english
+        assert f"{one.noise_most * 100:.1f}%" in chinese
+    assert "噪声底" in chinese
+    assert "style=" not in english
+
+
+def test_calibration_counts_each_offer_once(shop: Service) -> None:
+    """Sets and groups of a step add up to it; what is open is there and not taken for a no."""
+    found = calibration_of(shop.engine)
+    sets = found.by_set["click"]
+    assert sum(one.cases for one in sets.values()) <= found.whole["click"].cases == found.offers
+    for parts in found.by_group["click"].values():
+        assert sum(one.cases for one in parts.values()) <= found.offers
+    reached = [one.came for one in found.shown]
+    assert reached == sorted(reached, reverse=True)
+    before = calibration_of(shop.engine, as_of_us=shop.engine.clock() - 18 * DAY_US)
+    assert before.whole["application"].open > 0
+    later = found.whole["application"]
+    share = before.whole["application"]
+    came = sum(one.came * one.cases for one in share.bins) / share.cases
+    final = sum(one.came * one.cases for one in later.bins) / later.cases
+    assert abs(came - final) < 0.5 * final

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jinqiao.faces.web.visit import Visit
 
-__all__ = ["door", "enter", "leave", "report"]
+__all__ = ["calibration", "door", "enter", "leave", "report"]
 
 
 def door(visit: Visit) -> Response:
@@ -51,3 +51,14 @@ def report(visit: Visit) -> Response:
     days = int(asked) if asked.isdigit() and len(asked) < 4 else 28
     found = pages.operator_page(visit.engine, visit.language, window_days=days)
     return page(visit, "report.html", report=found)
+
+
+def calibration(visit: Visit) -> Response:
+    """Return what was said beside what came."""
+    if visit.principal.role == Role.NOBODY:
+        return RedirectResponse("/desk", status_code=303)
+    access.authorise(visit.principal, "report.read")
+    asked = visit.query.get("days", "")
+    days = int(asked) if asked.isdigit() and len(asked) < 4 else 28
+    found = pages.calibration_page(visit.engine, visit.language, window_days=days)
+    return page(visit, "calibration.html", found=found)

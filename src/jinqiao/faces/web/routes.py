@@ -52,6 +52,7 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/data/erase", person.erase_asked),
     ("POST", "/data/erase", person.erase),
     ("GET", "/report", desk.report),
+    ("GET", "/calibration", desk.calibration),
     ("GET", "/models", models.models),
     ("GET", "/desk", desk.door),
     ("POST", "/desk", desk.enter),

@@ -155,6 +155,8 @@ class Wording:
         if name in ("wanted", "got") and isinstance(value, str):
             words = [self._word(one.strip()) for one in value.split(",")]
             return self.t("page_or").join(words)
+        if name == "day" and isinstance(value, str):
+            return self.day(datetime.fromisoformat(value).replace(tzinfo=self.zone))
         if name in ("purpose",) and isinstance(value, str):
             return self.either(f"purpose_{value}", "page_plain", text=value)
         if name == "stage" and isinstance(value, str):

@@ -4,6 +4,7 @@ In: an engine, what is live, who asks. Out: one view record a page. Always: a cu
 made from the customer's own rows; what a page cannot show is a decision with reasons.
 """
 
+from jinqiao.flow.pages.calibration import CalibrationPage, calibration_page
 from jinqiao.flow.pages.mine import (
     ApplicationView,
     ConsentView,
@@ -37,6 +38,7 @@ from jinqiao.flow.pages.why import OfferWhy, WhyPage, why_not, why_page
 __all__ = [
     "NEEDS",
     "ApplicationView",
+    "CalibrationPage",
     "Clause",
     "ConsentView",
     "DataPage",
@@ -51,6 +53,7 @@ __all__ = [
     "WhyPage",
     "all_products",
     "application_views",
+    "calibration_page",
     "data_page",
     "go",
     "issue_desk",
