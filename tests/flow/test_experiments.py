@@ -260,7 +260,7 @@ def test_an_arm_changes_only_what_there_is(world: World) -> None:
         ({"slots": 2.5}, InputError, "slots"), ({"pricing": 1}, InputError, "pricing"),
         ({"exploration_share": 0.9}, InputError, "exploration_share"),
         ({"beta": True}, InputError, "beta"), ({"policy": "magic"}, InputError, "policy"),
-        ({"model": "20200101T000000Z-x"}, NotFound, "model"),
+        ({"model": "chain-unknown"}, NotFound, "model"), ({"badge": "no"}, InputError, "badge"),
     ]  # fmt: skip
     for changes, error, named in refused:
         arms = (Arm("as-is", 0.5), Arm("new", 0.5, changes))

@@ -72,3 +72,5 @@ class Shelf:
     offers: tuple[Offer, ...]
     policy: str = "plan"
     content_ids: tuple[str, ...] = ()
+    arms: str | None = None
+    """The arms of experiments it was made in, as the log keeps them."""

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from jinqiao.domain.consent import Purpose
 from jinqiao.domain.decision import Reason
 from jinqiao.domain.messages import codes, render, sentence
+from jinqiao.domain.shelf import Shelf
 from jinqiao.errors import NotFound
 from jinqiao.faces import api_bodies as bodies
 from jinqiao.faces.api_asks import Asks, language_of, service_of
@@ -101,7 +102,6 @@ def shelf(
         branch_id=branch,
     )  # fmt: skip
     made = service.shelf(principal.customer_id, asked)
-    learnt = made.personalised and made.versions.model != "none"
     v = made.versions
     return answered(
         {
@@ -112,7 +112,7 @@ def shelf(
                 "snapshot": v.snapshot, "model": v.model, "plan": v.plan, "catalog": v.catalog,
                 "consent": v.consent,
             },
-            "offers": [_offer(service, offer, learnt, language) for offer in made.offers],
+            "offers": [_offer(service, made, offer, language) for offer in made.offers],
             "content": [
                 _piece(piece, language) for piece in service.pieces_beside(made)
             ],
@@ -120,8 +120,9 @@ def shelf(
     )  # fmt: skip
 
 
-def _offer(service: Service, offer: Any, learnt: bool, language: str) -> dict[str, Any]:
+def _offer(service: Service, made: Shelf, offer: Any, language: str) -> dict[str, Any]:
     facts = service.offer_facts(offer.product_id)
+    learnt = made.personalised and made.versions.model != "none"
     same = (
         "product_class", "currency", "rate_bps", "all_in_bps", "example_amount_minor",
         "example_term_days", "example_cost_minor",
@@ -135,14 +136,22 @@ def _offer(service: Service, offer: Any, learnt: bool, language: str) -> dict[st
         "institution": facts[f"institution_{language}"],
         **{name: facts[name] for name in same},
         "p_approval": round(offer.p_approval, 4) if learnt else None,
-        "approval_odds": _odds(service, offer, learnt, language),
+        "approval_odds": _odds(service, offer, (learnt, made.arms), language),
         "reasons": [reason_text(reason, language) for reason in offer.reasons],
     }
 
 
-def _odds(service: Service, offer: Any, learnt: bool, language: str) -> dict[str, Any] | None:
-    """Return the approval odds that hold for an offer, or None: then nothing may be said."""
-    said = service.live.badge(offer.product_id, offer.p_approval, personalised=learnt)
+def _odds(
+    service: Service, offer: Any, shown: tuple[bool, str | None], language: str
+) -> dict[str, Any] | None:
+    """Return the approval odds that hold for an offer, or None: then nothing may be said.
+
+    ``shown``: whether a model spoke of this customer, and the shelf's arms of experiments.
+    """
+    learnt, arms = shown
+    said = service.live.badge(
+        offer.product_id, offer.p_approval, personalised=learnt, arms=arms
+    )  # fmt: skip
     if said is None:
         return None
     names = ("cases", "level", "share", "lower", "confidence")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jinqiao.domain.experiment import CUSTOMER, Trial, arms_in, arms_text
-from jinqiao.engines.split import HELD_OUT, OUTSIDE, Split
-from jinqiao.errors import InputError, NotFound
+from jinqiao.engines.split import OUTSIDE, Split
+from jinqiao.errors import InputError, JinqiaoError, NotFound
 from jinqiao.shelf import Requests, Serving
 from jinqiao.shelf.rank import POLICIES
 from jinqiao.shelf.serving import Chances
@@ -52,12 +53,14 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
         "beta": Change("share", 0.0, 10.0, "beta"),
         "refusal_harm_minor": Change("whole", 0, 10**9, "refusal_harm_minor"),
         "pricing": Change("switch"),
+        "badge": Change("switch"),
         "policy": Change("word"),
         "model": Change("word"),
     }
 )
 """What the serving path has. The first six are those of ``jinqiao.toml``; ``pricing`` off ranks by
-value alone; ``policy`` is a shelf's; ``model`` is the model of another kept snapshot."""
+value alone; ``badge`` off leaves approval odds unsaid; ``policy`` is a shelf's; ``model`` is one on
+record (`jinqiao model list`), a challenger beside the champion."""
 
 
 def check_changes(engine: Engine, trial: Trial) -> None:
@@ -85,7 +88,7 @@ def check_changes(engine: Engine, trial: Trial) -> None:
                     fix=f"one of {', '.join(POLICIES)}",
                 )  # fmt: skip
             if name == "model":
-                _model_folder(engine, str(value))
+                _model(engine, str(value))
 
 
 def _fits(change: Change, value: object) -> bool:
@@ -110,7 +113,7 @@ def _range(change: Change) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A trial ready to place units: ``texts`` by place, the holdout's last."""
+    """A trial ready to place units: ``texts`` by place, the holdout's (−1) last."""
 
     unit: str
     split: Split
@@ -144,28 +147,40 @@ class Arms:
         texts = [self.text(customer or "", session or "") for customer, session in pairs]
         return replace(requests, arms=pa.array(texts, pa.string())), texts
 
+    def changes(self, text: str | None) -> Mapping[str, object]:
+        """Return all that the arms of a shelf change; of a trial that has ended, nothing."""
+        return _changes({one.experiment_id: one for one in self.trials}, text)
+
     def serving(self, text: str | None) -> tuple[Serving, str]:
         """Return what a shelf of these arms is made from, and by which policy."""
         if not text:
             return self.base, "plan"
         made = self._made.get(text)
         if made is None:
-            changes = _changes({one.experiment_id: one for one in self.trials}, text)
-            made = self._made[text] = _varied(self.base, changes, self.scorers)
+            made = self._made[text] = _varied(self.base, self.changes(text), self.scorers)
         return made
 
 
 def compiled(
     engine: Engine, trials: Sequence[Trial], base: Serving, before: Arms | None = None
 ) -> Arms | None:
-    """Return what runs over a serving, None when nothing does; models already loaded are kept."""
+    """Return what runs over a serving, None when nothing does; models already loaded are kept.
+
+    An experiment whose model cannot be read takes nobody: serving goes on without it.
+    """
     if not trials:
         return None
     if before is not None and before.base is base and before.trials == tuple(trials):
         return before
     known = dict(before.scorers) if before is not None and _same_goods(before, base) else {}
-    wanted = {str(arm.changes["model"]) for t in trials for arm in t.arms if "model" in arm.changes}
-    scorers = {name: known.get(name) or _scorer(engine, name, base) for name in sorted(wanted)}
+    scorers: dict[str, tuple[Chances, str]] = {}
+    lost: set[str] = set()
+    for name in sorted({str(x["model"]) for t in trials for x in _settings(t) if "model" in x}):
+        try:
+            scorers[name] = known.get(name) or _scorer(engine, name, base)
+        except JinqiaoError:
+            lost.add(name)
+    sound = [t for t in trials if not lost & {str(x.get("model", "")) for x in _settings(t)}]
     ready = tuple(
         _Ready(
             one.unit,
@@ -178,9 +193,8 @@ def compiled(
                 arms_text({one.experiment_id: ""}),
             ),
         )
-        for one in trials
+        for one in sound
     )  # fmt: skip
-    assert HELD_OUT == -1
     return Arms(tuple(trials), base, scorers, ready)
 
 
@@ -206,11 +220,15 @@ def serving_then(engine: Engine, base: Serving, text: str | None) -> tuple[Servi
     return _varied(base, changes, scorers)
 
 
-def _changes(trials: Mapping[str, Trial], text: str) -> dict[str, object]:
+def _settings(trial: Trial) -> list[Mapping[str, object]]:
+    return [arm.changes for arm in trial.arms]
+
+
+def _changes(trials: Mapping[str, Trial], text: str | None) -> dict[str, object]:
     """Return all that the arms of a shelf change; no two trials of one shelf share a setting."""
     found: dict[str, object] = {}
     for name, arm_name in arms_in(text).items():
-        arm = trials[name].arm(arm_name)
+        arm = trials[name].arm(arm_name) if name in trials else None
         found |= arm.changes if arm is not None else {}
     return found
 
@@ -232,27 +250,21 @@ def _varied(
     return (base.varied(**parts) if parts else base), policy
 
 
-def _model_folder(engine: Engine, snapshot: str) -> object:
-    folder = engine.snapshots.version(snapshot)
-    if folder is None or not (folder / "model").is_dir():
+def _model(engine: Engine, model_id: str) -> Path:
+    folder = engine.models.version(model_id)
+    if folder is None:
         raise NotFound(
-            "no model of such a snapshot is kept", record=snapshot, field="model",
-            fix="name a snapshot that `jinqiao publish` made and that is still there",
-        )  # fmt: skip
+            "no such model is kept", record=model_id, field="model", fix="see `jinqiao model list`"
+        )
     return folder
 
 
-def _scorer(engine: Engine, snapshot: str, base: Serving) -> tuple[Chances, str]:
-    """Return the chances by another snapshot's model over these profiles, and its version."""
-    from jinqiao import propensity, shelf
+def _scorer(engine: Engine, model_id: str, base: Serving) -> tuple[Chances, str]:
+    """Return the chances by a model on record over these profiles, and its version."""
+    from jinqiao import propensity
 
-    folder = engine.snapshots.version(snapshot)
-    if folder is None:
-        _model_folder(engine, snapshot)
-    assert folder is not None
-    model = propensity.load(folder / "model", dictionary=engine.dictionary)
-    version = shelf.read(folder / "serving").versions.model
-    return propensity.Scorer(model, base.profiles, base.products), version
+    model = propensity.load(_model(engine, model_id), dictionary=engine.dictionary)
+    return propensity.Scorer(model, base.profiles, base.products), model.version
 
 
 @dataclass(frozen=True, eq=False)

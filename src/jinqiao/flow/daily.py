@@ -94,11 +94,13 @@ def daily(
     train: bool = True,
     progress: Progress = nothing_to_say,
 ) -> Day:
-    """Build, score, solve and publish as of an instant, then close the books; return the day.
+    """Build, score, solve and publish as of an instant, close the books, keep what experiments show.
 
     A profile snapshot or a model that exists for the same inputs is used again, so a run that was
     cut short goes on where it stopped. Raises NotFound when no institution was applied.
     """
+    from jinqiao.flow.experiments import keep_results
+
     as_of = engine.clock() if as_of_us is None else as_of_us
     ready = prepare(engine, as_of, seed=seed, train=train, progress=progress)
     progress("plan", 0.70)
@@ -110,6 +112,7 @@ def daily(
     snapshot = publish(engine, serving, planned, ready.model, ready.scored)
     progress("settle", 0.95)
     settled = close(engine, as_of)
+    keep_results(engine, as_of)
     progress("done", 1.0)
     customers = serving.profiles.num_rows
     return Day(as_of, customers, serving, planned, ready.model, snapshot, settled, planned.notes)

@@ -177,7 +177,7 @@ class _Then:
 
         found = shelf.explain(
             self.serving, self.request, product_id,
-            explainers=self.live.explainers(self.context), policy=self.policy,
+            explainers=self.live.explainers(self.context, self.serving), policy=self.policy,
         )  # fmt: skip
         return {step.step: step for step in found}
 

@@ -283,12 +283,19 @@ class Live:
         if policy == "plan":
             requests, serving, policy = self.in_arms(requests)
         return shelf.explain(
-            serving, requests, product_id, explainers=self.explainers(context),
+            serving, requests, product_id, explainers=self.explainers(context, serving),
             left=self.left_for(requests), stopped=self.stopped, policy=policy,
         )  # fmt: skip
 
-    def badge(self, product_id: str, p_approval: float, *, personalised: bool) -> Reason | None:
-        """Return the approval odds that may be said beside an offer, or None."""
+    def badge(
+        self, product_id: str, p_approval: float, *, personalised: bool, arms: str | None = None
+    ) -> Reason | None:
+        """Return the approval odds that may be said beside an offer, or None.
+
+        ``arms`` of the shelf: an experiment may leave them unsaid.
+        """
+        if self.arms is not None and self.arms.changes(arms).get("badge") is False:
+            return None
         said = self.odds_told(product_id, p_approval) if personalised else None
         return said if said is not None and said.code == "odds_badge" else None
 
@@ -299,12 +306,17 @@ class Live:
             return None
         return odds.told(self.odds, product.institution_id, product.product_class, p_approval)
 
-    def explainers(self, context: Context) -> Explainers:
-        """Return how eligibility, suitability and the model's chances are told."""
+    def explainers(self, context: Context, by: Serving | None = None) -> Explainers:
+        """Return how eligibility, suitability and the model's chances are told.
+
+        ``by``: what the shelf was served from, where an experiment gives it another model.
+        """
         from jinqiao import policy, propensity
         from jinqiao.domain.time import local_date, to_us
 
-        engine, serving = self.engine, self.serving
+        engine, serving, model = self.engine, self.serving, self.model
+        if by is not None and by.chances is not serving.chances:
+            model = getattr(by.chances, "model", model)
         day = local_date(to_us(context.at), engine.settings.marketplace.zone)
         order = [self._products.get(name) for name in serving.product_ids]
 
@@ -325,7 +337,7 @@ class Live:
             return policy.suitability(one, facts(row), engine.jurisdiction, day)
 
         def contributions(row: int, product: int) -> tuple[Reason, ...]:
-            if self.model is None:
+            if model is None:
                 return ()
             moment = propensity.ContextColumns.single(
                 to_us(context.at), channel=context.channel, scene=context.scene,
@@ -333,7 +345,7 @@ class Live:
                 city_tier=float("nan") if context.city_tier is None else context.city_tier,
             )  # fmt: skip
             return propensity.reasons(
-                self.model, serving.profiles, serving.products, (row, product), moment,
+                model, serving.profiles, serving.products, (row, product), moment,
                 dictionary=engine.dictionary,
             )  # fmt: skip
 

@@ -165,6 +165,7 @@ class Shelves:
             Versions(v.snapshot, v.model, v.plan, v.catalog, consent),
             tuple(self._offer(int(k), offer_reasons(self, i, int(k))) for k in self.offers_of(i)),
             self.policy,
+            arms=None if asked.arms is None else asked.arms[i].as_py(),
         )
 
     def _offer(self, k: int, reasons: tuple[Reason, ...]) -> Offer:

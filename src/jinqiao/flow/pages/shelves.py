@@ -100,7 +100,7 @@ def shelf_page(live: Live, customer_id: str | None, context: Context, need: str 
         trace = keyed_id(f"shf-{need}", context.session_id, to_us(context.at), customer_id or "")
     requests = live.request(customer_id, context, trace_id=trace)
     shelf = _ranked(live, requests, need)
-    found = (_card(live, offer, shelf.personalised) for offer in shelf.offers)
+    found = (_card(live, offer, shelf) for offer in shelf.offers)
     cards = tuple(card for card in found if card is not None)
     classes = [card.product.product_class for card in cards]
     pieces = content.rank(approved_pieces(live.engine), classes, count=_PIECES)
@@ -145,16 +145,22 @@ def unknown(live: Live, customer_id: str | None, requests: Requests) -> Reason |
     return Reason("page_shelf_no_profile")
 
 
-def asked_again(live: Live, need: str) -> tuple[Serving, NDArray[np.bool_] | None]:
-    """Return the serving and the products left out of a need's shelf, (P,); "" leaves none out."""
+def asked_again(
+    live: Live, need: str, base: Serving | None = None
+) -> tuple[Serving, NDArray[np.bool_] | None]:
+    """Return the serving and the products left out of a need's shelf, (P,); "" leaves none out.
+
+    ``base`` is what the visitor's arms of experiments are served from; None: as everybody is.
+    """
+    base = base or live.serving
     if not need:
-        return live.serving, live.stopped
-    rule = rule_of(need, live.serving.settings)
+        return base, live.stopped
+    rule = rule_of(need, base.settings)
     wanted = {one.value for one in NEEDS[need]}
     names = live.serving.products["product_class"].to_pylist()
     others = np.array([name not in wanted for name in names], np.bool_)
     stopped = others if live.stopped is None else others | live.stopped
-    return replace(live.serving, settings=rule), stopped
+    return base.varied(settings=rule), stopped
 
 
 def rule_of(need: str, settings: Settings) -> Settings:
@@ -167,18 +173,21 @@ def _ranked(live: Live, requests: Requests, need: str) -> Shelf:
 
     if not need:
         return live.rank(requests).record(0)
-    serving, stopped = asked_again(live, need)
-    shelves = shelf.rank(serving, requests, left=live.left, stopped=stopped)
+    requests, base, by = live.in_arms(requests)
+    serving, stopped = asked_again(live, need, base)
+    shelves = shelf.rank(serving, requests, left=live.left, stopped=stopped, policy=by)
     live.log(shelves.rows(), shelves.empty_rows())
     return shelves.record(0)
 
 
-def _card(live: Live, offer: Offer, personalised: bool) -> OfferCard | None:
+def _card(live: Live, offer: Offer, shelf: Shelf) -> OfferCard | None:
     from jinqiao import catalog
 
     product = live.catalog.product(offer.product_id)
     house = live.catalog.institution(offer.institution_id)
     if product is None or house is None:
         return None
-    badge = live.badge(offer.product_id, offer.p_approval, personalised=personalised)
+    badge = live.badge(
+        offer.product_id, offer.p_approval, personalised=shelf.personalised, arms=shelf.arms
+    )
     return OfferCard(offer, product, house, catalog.cost_table(product), badge)
