@@ -41,8 +41,11 @@ _LOOSE = 1e-2
 _WARM = 0.1
 """The share of customers left undecided by prices brought along."""
 
-_SCANS, _TRIES, _SHAKES = 4, 4, 20
+_SCANS, _TRIES, _SHAKES = 6, 4, 20
 """Passes over everyone for one smoothing; roundings of one pass; shaken ones while none holds."""
+
+_WIDER = 3.2
+"""How much wider the smoothing is again after prices left their room."""
 
 _ROUNDS = 4
 """Times everyone is settled, each with more left undecided."""
@@ -242,7 +245,8 @@ class Search:
                 return _Spot(at, dual, point, mu)
             del dual
             moved = leash.moved(point.duals)
-            duals = point.duals
+            # What was decided wrongly moves prices again: narrow smoothing would be slow at it.
+            duals, mu = point.duals, min(mus[0], _WIDER * mu)
             if leash.taut:
                 late = turn >= _SCANS - 2
                 room = np.maximum(room, 2.0 * moved if late else moved)
