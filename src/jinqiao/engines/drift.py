@@ -25,7 +25,10 @@ __all__ = [
 
 MODERATE, MAJOR = 0.1, 0.25
 _MOST_BINS = 10
-_SURE = 0.999
+_SURE = 0.9999
+"""A page of 28 days and 100 features asks 2,800 times: it shall not alarm by chance."""
+_A_BIN = 5
+"""Cases a bin that the distribution by chance takes (Cochran, Biometrics 10, 1954)."""
 _LEAN = 0.5
 """Added to every bin's cases of both samples, so that an empty one has a logarithm."""
 
@@ -45,10 +48,11 @@ class Bins:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """``psi`` of a day; ``floor`` its mean and ``chance`` its 99.9 % quantile without any drift.
+    """``psi`` of a day; ``floor`` its mean and ``chance`` its 99.99 % quantile without any drift.
 
     ``verdict``: ``stable``, ``moderate`` (the index less its floor is 0.1 or more), ``major`` (0.25
-    or more), or ``too_few`` where the index is that large but chance alone may be as large.
+    or more), or ``too_few`` where the index is that large but chance alone may be as large, or
+    fewer than five cases a bin leave it unknown how large.
     """
 
     psi: float
@@ -105,7 +109,7 @@ def shift_of(bins: Bins, counts: ArrayLike, cases: int) -> Shift:
     >>> shift_of(bins, count_in(bins, np.arange(1000.0)), 1000).verdict
     'stable'
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv
 
     day = np.asarray(counts, np.float64)
     share = np.asarray(bins.shares)
@@ -120,15 +124,15 @@ def shift_of(bins: Bins, counts: ArrayLike, cases: int) -> Shift:
     psi = float(((q - p) * np.log(q / p)).sum())
     scale = 1.0 / bins.cases + 1.0 / cases
     floor = (k - 1) * scale
-    chance = float(chi2.ppf(_SURE, k - 1)) * scale if k > 1 else 0.0
-    return Shift(psi, floor, chance, cases, _verdict(psi, floor, chance))
+    chance = float(2.0 * gammaincinv((k - 1) / 2, _SURE)) * scale if k > 1 else 0.0
+    sure = psi > chance and min(cases, bins.cases) >= _A_BIN * k
+    return Shift(psi, floor, chance, cases, _verdict(psi - floor, sure))
 
 
-def _verdict(psi: float, floor: float, chance: float) -> str:
-    beyond = psi - floor
+def _verdict(beyond: float, sure: bool) -> str:
     if beyond < MODERATE:
         return "stable"
-    if psi <= chance:
+    if not sure:
         return "too_few"
     return "major" if beyond >= MAJOR else "moderate"
 

@@ -109,7 +109,7 @@ class DriftRow(BaseModel):
     name: str
     psi: float
     floor: float = Field(description="Its mean where nothing drifted.")
-    chance: float = Field(description="Its 99.9 % quantile where nothing drifted.")
+    chance: float = Field(description="Its 99.99 % quantile where nothing drifted.")
     cases: int
     verdict: Verdict
 

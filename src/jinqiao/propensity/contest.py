@@ -126,7 +126,7 @@ def faults_of(model: ChainModel, rows: TrainingSet, *, seed: int) -> tuple[str, 
     found = []
     for place, stage in enumerate(model.stages):
         p = serving_chances(model, rows, at, place)
-        if not (np.isfinite(p).all() and (p > 0).all() and (p < 1).all()):
+        if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
             found.append(f"{stage.stage}: a chance is not between 0 and 1")
     return tuple(found)
 
