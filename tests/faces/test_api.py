@@ -108,6 +108,10 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/customer/export"): {"customer", "operator"},
     ("DELETE", "/v1/customer"): {"customer", "operator"},
     ("GET", "/v1/report"): {"operator"},
+    ("GET", "/v1/experiments"): {"operator"},
+    ("POST", "/v1/experiments"): {"operator"},
+    ("GET", "/v1/experiments/{experiment_id}"): {"operator"},
+    ("POST", "/v1/experiments/{experiment_id}/stop"): {"operator"},
     ("GET", "/v1/models"): {"operator"},
     ("GET", "/v1/models/{model_id}"): {"operator"},
     ("GET", "/v1/models/{model_id}/drift"): {"operator"},
@@ -124,6 +128,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/clicks": {"json": {"trace_id": "shf_none", "position": 1}},
     "/v1/postbacks": {"json": {"reports": []}},
     "/v1/consents": {"json": {"purpose": "contact"}},
+    "/v1/experiments": {
+        "json": {
+            "experiment_id": "none",
+            "hypothesis": "x",
+            "metrics": ["fame"],
+            "arms": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}],
+        }
+    },
+    "/v1/experiments/{experiment_id}/stop": {"json": {"why": "x"}},
     "/v1/models/rollback": {"json": {}},
     "/v1/models/{model_id}/promote": {"json": {}},
     "/oauth/token": {"data": {"grant_type": "client_credentials"}},
@@ -171,6 +184,7 @@ def test_each_role_may_do_what_the_table_says(
         .replace("{month}", "2025-03")
         .replace("{trace_id}", "none")
         .replace("{model_id}", "none")
+        .replace("{experiment_id}", "none")
         .replace("{purpose}", "contact")
     )
     answer = site.ask(method, where, role, **BODIES.get(path, {}))

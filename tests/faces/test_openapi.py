@@ -30,6 +30,8 @@ ROLE = {
     "/v1/decisions/{trace_id}": "operator", "/v1/postbacks": "institution",
     "/v1/statements/{institution_id}/{month}": "operator", "/v1/limits": "operator",
     "/v1/applications": "operator", "/metrics": "operator",
+    "/v1/experiments": "operator", "/v1/experiments/{experiment_id}": "operator",
+    "/v1/experiments/{experiment_id}/stop": "operator",
 }  # fmt: skip
 ROUTES = [
     ("POST", "/v1/batch"), ("POST", "/v1/sessions"), ("GET", "/v1/shelf"),
@@ -38,6 +40,8 @@ ROUTES = [
     ("GET", "/v1/limits"), ("GET", "/v1/statements/{institution_id}/{month}"),
     ("GET", "/v1/decisions/{trace_id}"), ("GET", "/v1/consents"), ("POST", "/v1/consents"),
     ("DELETE", "/v1/consents/{purpose}"), ("GET", "/v1/customer/export"), ("GET", "/v1/report"),
+    ("GET", "/v1/experiments"), ("POST", "/v1/experiments"),
+    ("GET", "/v1/experiments/{experiment_id}"), ("POST", "/v1/experiments/{experiment_id}/stop"),
     ("POST", "/oauth/token"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
 ]  # fmt: skip
 TOKENS: dict[str, str] = {}

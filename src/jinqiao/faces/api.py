@@ -15,7 +15,13 @@ from starlette.exceptions import HTTPException
 
 from jinqiao import __version__
 from jinqiao.errors import InputError, JinqiaoError, NotFound, SchemaError
-from jinqiao.faces import api_customer, api_models, api_operator, api_partner
+from jinqiao.faces import (
+    api_customer,
+    api_experiments,
+    api_models,
+    api_operator,
+    api_partner,
+)
 from jinqiao.faces.api_bodies import Problem
 from jinqiao.faces.api_door import Door, json_bytes, logger_of, problem_headers
 from jinqiao.faces.api_metrics import Metrics
@@ -92,7 +98,7 @@ def _bare(living: Any) -> FastAPI:
         openapi_url="/openapi.json", responses=_PROBLEMS, redirect_slashes=False,
         summary="A financial marketplace: shelf, click-outs, reports, statements.",
     )  # fmt: skip
-    for part in (api_customer, api_partner, api_operator, api_models):
+    for part in (api_customer, api_partner, api_operator, api_models, api_experiments):
         made.include_router(part.routes)
     _document(made)
     return made

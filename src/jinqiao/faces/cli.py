@@ -8,6 +8,7 @@ from jinqiao.faces import (
     cli_catalog,
     cli_customer,
     cli_decision,
+    cli_experiment,
     cli_first,
     cli_import,
     cli_keys,
@@ -38,6 +39,7 @@ cli_decision.add(app)
 cli_model.add(app)
 cli_plan.add(app)
 cli_policy.add(app)
+cli_experiment.add(app)
 cli_settle.add(app)
 cli_keys.add(app)
 

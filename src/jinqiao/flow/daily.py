@@ -94,10 +94,11 @@ def daily(
     train: bool = True,
     progress: Progress = nothing_to_say,
 ) -> Day:
-    """Build, score, solve and publish as of an instant, close the books, keep what experiments show.
+    """Build, score, solve and publish as of an instant, then close the books; return the day.
 
     A profile snapshot or a model that exists for the same inputs is used again, so a run that was
-    cut short goes on where it stopped. Raises NotFound when no institution was applied.
+    cut short goes on where it stopped. What experiments show is kept at the end. Raises NotFound
+    when no institution was applied.
     """
     from jinqiao.flow.experiments import keep_results
 

@@ -9,7 +9,7 @@ from jinqiao.insight.plot import _image, _text
 
 __all__ = ["Span", "svg_intervals"]
 
-_LEFT, _RIGHT, _ROW, _TOP = 210.0, 520.0, 34, 40
+_LEFT, _RIGHT, _ROW, _TOP = 230.0, 610.0, 36, 44
 _GOOD, _BAD, _OPEN = "#0b6e69", "#b4530a", "currentColor"
 
 
@@ -30,7 +30,8 @@ class Span:
 def svg_intervals(title: str, rows: Sequence[Span]) -> str:
     """Return rows of intervals on one scale, no difference in the middle; colour tells better.
 
-    What is decided also has a full mark, so that colour is not needed to read it.
+    What is decided also has a full mark, so that colour is not needed to read it; a row without a
+    line has no interval yet. The numbers stand in the description.
     """
     ends = [abs(x) for row in rows for x in (row.lower, row.upper) if x is not None]
     most = _round_up(max(ends, default=1.0))
@@ -44,21 +45,20 @@ def svg_intervals(title: str, rows: Sequence[Span]) -> str:
         f'<line x1="{middle:.1f}" y1="{_TOP - 8}" x2="{middle:.1f}" y2="{bottom}"'
         ' stroke="currentColor" stroke-opacity="0.5" stroke-dasharray="3 3"/>',
         *(
-            _text(x, bottom + 18, text, "middle")
+            _text(x, bottom + 22, text, "middle")
             for x, text in ((_LEFT, f"−{most:g}%"), (middle, "0"), (_RIGHT, f"+{most:g}%"))
         ),
     ]  # fmt: skip
     said = []
     for place, row in enumerate(rows):
         y = _TOP + place * _ROW + 12
-        parts.append(_text(_LEFT - 12, y + 4, row.label, "end"))
+        parts.append(_text(_LEFT - 16, y + 5, row.label, "end"))
         text = "–"
         if row.value is not None and row.lower is not None and row.upper is not None:
             text = f"{row.value:+.1f}% ({row.lower:+.1f} … {row.upper:+.1f})"
             parts.append(_mark(row.better, at(row.value), (at(row.lower), at(row.upper)), y))
-        parts.append(_text(_RIGHT + 8, y + 4, text))
         said.append(f"{row.label}: {text}")
-    return _image(title, "; ".join(said), bottom + 30, parts)
+    return _image(title, "; ".join(said), bottom + 34, parts)
 
 
 def _mark(better: bool | None, x: float, ends: tuple[float, float], y: float) -> str:

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from jinqiao.errors import Overloaded
-from jinqiao.faces.web import desk, models, person, shelf
+from jinqiao.faces.web import desk, experiments, models, person, shelf
 from jinqiao.faces.web.faults import fault_page
 from jinqiao.faces.web.headers import secured
 from jinqiao.faces.web.rendering import style_digest, style_text
@@ -54,6 +54,9 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/report", desk.report),
     ("GET", "/calibration", desk.calibration),
     ("GET", "/models", models.models),
+    ("GET", "/experiments", experiments.experiments),
+    ("GET", "/experiments/{experiment_id}", experiments.experiment),
+    ("POST", "/experiments/{experiment_id}/stop", experiments.stop),
     ("GET", "/desk", desk.door),
     ("POST", "/desk", desk.enter),
     ("POST", "/desk/leave", desk.leave),

@@ -95,6 +95,8 @@ ACTIONS: Mapping[str, Mapping[Role, str]] = MappingProxyType(
         "product.stop": _OPERATOR_ONLY,
         "audience.read": _OPERATOR_ONLY,
         "plan.read": _OPERATOR_ONLY,
+        "experiment.read": _OPERATOR_ONLY,
+        "experiment.manage": _OPERATOR_ONLY,
         "model.read": _OPERATOR_ONLY,
         "model.promote": _OPERATOR_ONLY,
         "report.read": _OPERATOR_ONLY,
