@@ -61,6 +61,107 @@ def rows(results: Path, language: str) -> Iterator[tuple[str, str, str]]:
     yield say("the whole demonstration", "整个演示"), show(demo, "total_s", "{:.0f} s"), DEMO
     banks = _read(results / "banks.json")
     yield from _bank_rows(banks, language, say, show)
+    yield from _match_rows(results / "match.json", say)
+
+
+MATCH = (
+    (
+        (
+            "every kind of row, K = 1, to a gap of 0.0002: solve",
+            "every kind of row, K = 1, to a gap of 0.0002: gap",
+        ),
+        "a plan of 100,000 customers, every kind of row, one slot",
+        "10 万客户、各类约束、一个位置的计划",
+    ),
+    (
+        (
+            "every kind of row, K = 3, to a gap of 0.0002: solve",
+            "every kind of row, K = 3, to a gap of 0.0002: gap",
+        ),
+        "the same, three slots",
+        "同上，三个位置",
+    ),
+    (
+        ("base: the fastest peer's CPU ÷ ours, gap 0.0002",),
+        "the fastest other solver's CPU time ÷ ours, 100,000 customers",
+        "最快的其他求解器 CPU 时间 ÷ 本项目",
+    ),
+    (
+        ("base, to a gap of 0.0001: solve@1,000,000", "base, to a gap of 0.0001: gap@1,000,000"),
+        "a plan of 1,000,000 customers, 120 rows",
+        "100 万客户、120 行约束",
+    ),
+    (
+        ("base, to a gap of 0.0001: solve@10,000,000", "base, to a gap of 0.0001: gap@10,000,000"),
+        "a plan of 10,000,000 customers",
+        "1000 万客户",
+    ),
+    (
+        (
+            "1,000 products, 1,200 rows, to a gap of 0.0002: solve@1,000,000",
+            "1,000 products, 1,200 rows, to a gap of 0.0002: gap@1,000,000",
+        ),
+        "a plan of 1,000,000 customers, 1,000 products, 1,200 rows",
+        "100 万客户、1000 产品、1200 行",
+    ),
+    (
+        (
+            "in memory: wall@1,000,000,000",
+            "in memory: peak memory@1,000,000,000",
+            "in memory: gap@1,000,000,000",
+        ),
+        "a whole plan of 10⁹ variables in memory",
+        "内存中 10⁹ 变量的整数计划",
+    ),
+    (
+        ("from files: wall seconds", "from files: resident memory", "from files: gap, checked"),
+        "a whole plan from files",
+        "从文件求整数计划",
+    ),
+    (("next day, warm: passes",), "the next day's plan, from today's prices", "次日计划（热启动）"),
+    (
+        ("what-if on one row, median: passes ÷ full", "what-if on one row, worst: passes ÷ full"),
+        "what-if on one limit, share of a full solve: median; worst",
+        "单个限额的假设分析占全解的比例：中位；最差",
+    ),
+    (
+        ("online, no drift: resolved", "online, drift 0.3: resolved"),
+        "online, of the optimum in hindsight: no drift; drift 0.3",
+        "线上相对事后最优：无漂移；漂移 0.3",
+    ),
+)
+"""Lines of benchmarks/results/match.json shown together: figure, after @ how its size begins."""
+
+
+def _match_rows(path: Path, say: Any) -> Iterator[tuple[str, str, str]]:
+    lines = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    for figures, en, zh in MATCH:
+        found = [_line(lines, figure) for figure in figures]
+        if any(one is None for one in found):
+            continue
+        told = "; ".join(_told(one) for one in found if one)
+        size = found[0]["size"] if figures[0].startswith("from files") and found[0] else ""
+        name = say(en, zh) + (f" ({size})" if size else "")
+        yield name, told, f"ONLY={found[0]['group']} make bench-match" if found[0] else ""
+
+
+def _line(lines: list[dict[str, Any]], wanted: str) -> dict[str, Any] | None:
+    figure, _, size = wanted.partition("@")
+    for line in lines:
+        fits = line["figure"] == figure and str(line["size"]).startswith(size)
+        if fits and line["ours"] is not None:
+            return line
+    return None
+
+
+def _told(line: dict[str, Any]) -> str:
+    value, unit = line["ours"], line["unit"]
+    if line["figure"].rsplit(": ", 1)[-1].startswith("gap"):
+        return f"gap {value:.1e}"
+    text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    if line.get("peer_name") and unit == "×":
+        return f"{text} × ({line['peer_name']})"
+    return text if unit == "share" else f"{text} {unit}"
 
 
 def _bank_rows(banks: dict[str, Any], language: str, say: Any, show: Any) -> Iterator[Any]:
