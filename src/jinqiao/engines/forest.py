@@ -133,7 +133,7 @@ def _arrays(tests: Tests) -> tuple[NDArray[Any] | bool, ...]:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _fails_odd(x, threshold, missing, set_start, sets):  # type: ignore[no-untyped-def]
+def fails_odd(x, threshold, missing, set_start, sets):  # type: ignore[no-untyped-def]
     """Return whether a value fails a test for a set, or one where zero is missing too."""
     if missing == 4:
         return not _in_set(x, np.int64(threshold), set_start, sets)
@@ -169,7 +169,7 @@ def _word(  # type: ignore[no-untyped-def]
         if missing[j] < 2:
             bad = (x > threshold[j]) | ((x != x) & (missing[j] == 0))
         else:
-            bad = _fails_odd(x, threshold[j], missing[j], set_start, sets)
+            bad = fails_odd(x, threshold[j], missing[j], set_start, sets)
         if bad:
             word &= keep[j]
     return word

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,15 +22,16 @@ from jinqiao.propensity.columns import (
     Customers,
     class_codes,
     customers,
-    pair_columns,
     product_matrix,
 )
+from jinqiao.propensity.pairs import family_of, fill_pairs, grouped, pair_places, rowwise
 
 if TYPE_CHECKING:
+    from jinqiao.propensity.asked import Asked, Ready
     from jinqiao.propensity.chain import ChainModel
     from jinqiao.propensity.linear import Linear
 
-__all__ = ["Scorer", "levels_of"]
+__all__ = ["Goods", "Scorer", "levels_of"]
 
 _CHUNK = 200_000
 _KEPT_BYTES = 1 << 28
@@ -49,11 +51,17 @@ class _Moments(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Goods:
-    """The products' part: columns, classes, effect levels; per stage linear scores and words."""
+class Goods:
+    """The products' part: columns, classes, effect levels; per stage linear scores and words.
+
+    ``family`` (P,) is which of credit, wealth, insurance a product counts as; ``places`` are the
+    columns its pairs need.
+    """
 
     matrix: NDArray[np.float32]
     classes: NDArray[np.int64]
+    family: NDArray[np.int64]
+    places: NDArray[np.int64]
     levels: tuple[NDArray[np.int64], NDArray[np.int64]]
     linear: tuple[Any, ...]
     words: tuple[Any, ...]
@@ -152,6 +160,23 @@ class Scorer:
         )  # fmt: skip
         return self.score(customers, products, context, moment, position)
 
+    @cached_property
+    def _ready(self) -> Ready:
+        from jinqiao.propensity.asked import Ready
+
+        return Ready(self.model, self.goods)
+
+    def ask(self, customer: int, moments: _Moments) -> Asked:
+        """Return one customer at one moment, whose candidates are scored as a batch would."""
+        from jinqiao.propensity.asked import Asked
+
+        moment = (
+            int(moments.at_us[0]), moments.channel[0].as_py(), moments.scene[0].as_py(),
+            moments.source[0].as_py(), float(moments.city_tier[0]),
+        )  # fmt: skip
+        people = self.people
+        return Asked(self._ready, (people.matrix[customer], people.needs[customer]), moment)
+
     def score(
         self,
         customers: NDArray[np.integer],
@@ -194,7 +219,7 @@ class Scorer:
         if stage.linear is None:
             return _Part(None, words)
         slopes = stage.linear.slopes[:, : self.model.layout.widths[0]]
-        return _Part(_rowwise(stage.linear.scaling.apply(who), slopes), words)
+        return _Part(rowwise(stage.linear.scaling.apply(who), slopes), words)
 
     def _side(self, place: int, part: _Part, moments: NDArray[np.float32]) -> _Side:
         """Return what a stage needs of customers and moments."""
@@ -205,7 +230,7 @@ class Scorer:
         k1, k2, k3, _ = self.model.layout.widths
         third = slice(k1 + k2, k1 + k2 + k3)
         scaled = stage.linear.scaling.apply(moments, k1 + k2)
-        return _Side(part.linear, _rowwise(scaled, stage.linear.slopes[:, third]), words)
+        return _Side(part.linear, rowwise(scaled, stage.linear.slopes[:, third]), words)
 
     def _chunk(
         self,
@@ -219,16 +244,15 @@ class Scorer:
 
         ci, pi, ki = pairs
         goods, group = self.goods, self.goods.classes[pi]
-        own = pair_columns(
-            who.needs[ci], (goods.matrix[pi], group), (moments[0][ki], moments[1][ki])
-        )
+        own = np.empty((len(ci), self.model.layout.widths[3]), np.float32)
+        fill_pairs(who.needs, ci, goods.matrix, goods.family, pi, *moments, ki, goods.places, own)
         first = sum(self.model.layout.widths[:3])
         for place, (stage, side) in enumerate(zip(self.model.stages, sides, strict=True)):
             score = np.full(len(ci), stage.base)
             if stage.linear is not None:
                 logit = side.who[ci, group] + goods.linear[place][pi] + side.moments[ki, group]
                 z = stage.linear.scaling.apply(own, first)
-                logit += np.einsum("mk,mk->m", z, stage.linear.slopes[group, first:])
+                logit += grouped(z, stage.linear.slopes[:, first:], group)
                 score += stage.shares[0] * logit
             forest = self.model.forests[place]
             if forest is not None:
@@ -262,11 +286,6 @@ class Scorer:
         return found[0], found[1], found[2]
 
 
-def _rowwise(z: NDArray[np.float32], slopes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return z·slopes, (n, g). Unlike BLAS, a row comes to the same bits among any others."""
-    return np.asarray(np.einsum("nk,gk->ng", z, slopes), np.float32)
-
-
 def _only(people: Customers, ci: NDArray[np.int32]) -> tuple[Customers, NDArray[np.int32]]:
     """Return the customers who are asked for and each pair's place among them."""
     n = len(people.matrix)
@@ -276,7 +295,7 @@ def _only(people: Customers, ci: NDArray[np.int32]) -> tuple[Customers, NDArray[
     return Customers(people.matrix[rows], people.needs[rows]), place.astype(np.int32)
 
 
-def _goods(model: ChainModel, products: pa.Table) -> _Goods:
+def _goods(model: ChainModel, products: pa.Table) -> Goods:
     matrix = product_matrix(products, model.product_rates(products))
     classes = class_codes(products)
     levels = (
@@ -288,7 +307,9 @@ def _goods(model: ChainModel, products: pa.Table) -> _Goods:
         own = stage.linear
         linear.append(None if own is None else _linear(own, matrix, classes, levels, model))
         words.append(None if forest is None else forest.words(1, matrix))
-    return _Goods(matrix, classes, levels, tuple(linear), tuple(words))
+    return Goods(
+        matrix, classes, family_of(classes), pair_places(), levels, tuple(linear), tuple(words),
+    )  # fmt: skip
 
 
 def _linear(
