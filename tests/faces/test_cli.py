@@ -337,7 +337,7 @@ def test_plan_and_model_are_shown(market: Lived) -> None:
     assert plan["violation_max"] <= 1e-9
     assert plan["gap"] >= 0
     assert call(market, "plan", "prices")["limits"]
-    assert call(market, "model", "show")["stages"]
+    assert call(market, "model", "show")["card"]["stages"]
     assert "Model card" in said(market, "model", "show")
 
 

@@ -28,7 +28,7 @@ class ModelAction(StrEnum):
     REFUSED = "refused"
     """Compared with the champion and found worse, or found broken."""
     HELD = "held"
-    """Good enough, but somebody rolled a model back and has not promoted any since."""
+    """Waits: too few new rows to compare by, or a rollback stands and none was promoted since."""
     ROLLED_BACK = "rolled_back"
     RESTORED = "restored"
     """Champion again, because its successor was rolled back."""

@@ -30,7 +30,6 @@ __all__ = [
 
 _WORK, _RUN = ".work", "run.json"
 _RUN_DAYS = 1
-_BAD = (ModelAction.REFUSED,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ def train_challenger(
 
     Stages that an earlier run finished for the same rows, seed and settings are not trained again,
     and the model is the same bit for bit. A model that is worse than the champion by more than the
-    margin in any stage (see ``propensity.contest``), or broken, stays a challenger with the reason.
+    margin in any stage (see ``propensity.contest``), that is broken, or that there are too few new
+    rows to compare by, stays a challenger with the reason.
     """
     from jinqiao import propensity
 
@@ -174,11 +174,18 @@ def _compared(
     if worse:
         said = f"worse than {name} beyond the margin at {', '.join(worse)}"
         return _Compared(name, stages, ModelAction.REFUSED, said)
+    if not _judged(stages):
+        said = f"too few rows since {name} was trained to compare: it waits"
+        return _Compared(name, stages, ModelAction.HELD, said)
     told = ", ".join(f"{one.stage} {one.verdict}" for one in stages)
     if held:
         said = f"no worse than {name} ({told}), but a rollback stands: promote it by name"
         return _Compared(name, stages, ModelAction.HELD, said)
     return _Compared(name, stages, ModelAction.PROMOTED, f"no worse than {name}: {told}")
+
+
+def _judged(stages: Sequence[StageContest]) -> bool:
+    return any(one.verdict != "too_few" for one in stages)
 
 
 def _record(
@@ -276,7 +283,8 @@ def promote_model(
     if not force:
         _refuse_unproven(model, standing, last)
     compared = last.comparison if last is not None else {}
-    by = propensity.By(actor, engine.clock(), reason or "by name", compared, force)
+    why = reason if force else reason or "by name"
+    by = propensity.By(actor, engine.clock(), why, compared, force)
     engine.write(lambda tx: propensity.promote(tx, model_id, by), durable=True)
     return model_show(engine, model_id)["model"]  # type: ignore[no-any-return]
 
@@ -293,7 +301,9 @@ def _refuse_unproven(model: Model, standing: Model | None, last: ModelDecision |
     if last is not None and last.action is ModelAction.REFUSED:
         why = last.reason
     elif last is not None and last.comparison.get("champion") == standing.model_id:
-        return
+        if any(one["verdict"] != "too_few" for one in last.comparison["stages"]):
+            return
+        why = last.reason
     raise InputError(
         why, record=model.model_id, field="model", fix="--force with --reason promotes it anyway"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +11,7 @@ __all__ = ["DayPoint", "svg_days"]
 
 _ACCENT, _WARN = "#0b6e69", "#b4530a"
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 320, 150, 34, 44, 126
-_LEAST, _MOST = 0.4, 1.0
+_LEAST = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,14 @@ class DayPoint:
 def svg_days(title: str, points: Sequence[DayPoint], limits: Sequence[float], said: str) -> str:
     """Return values by day as dots joined, the floor as an area, limits above it as dashed lines.
 
-    One scale from 0 to the highest value, but never past 1: a dot beyond stands at the top edge.
-    ``said`` describes it in words.
+    Heights are square roots, from 0 to the highest value, so that limits stay apart beside a high
+    one. ``said`` describes it in words.
     """
-    top = min(max([p.value for p in points] + [p.floor + max(limits) for p in points] + [_LEAST]),
-              _MOST)  # fmt: skip
+    top = max([p.value for p in points] + [p.floor + max(limits) for p in points] + [_LEAST])
 
     def place(i: int, value: float) -> tuple[float, float]:
         share = i / (len(points) - 1) if len(points) > 1 else 0.5
-        height = min(max(value, 0.0), top) / top
+        height = math.sqrt(min(max(value, 0.0), top) / top)
         return _LEFT + share * (_WIDTH - _LEFT - 10), _BOTTOM - (_BOTTOM - _TOP) * height
 
     def line(values: Sequence[float]) -> str:

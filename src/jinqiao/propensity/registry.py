@@ -85,7 +85,7 @@ def refuse(tx: Tx, model_id: str, by: By, *, other_id: str | None = None) -> Non
 
 
 def hold(tx: Tx, model_id: str, by: By, *, other_id: str | None = None) -> None:
-    """Note that a challenger would do but waits for somebody's word, after a rollback."""
+    """Note that a challenger waits: for more rows to compare by, or for somebody's word."""
     model = find_model(tx, model_id)
     _note(tx, model.kind, model_id, ModelAction.HELD, by, other_id)
 

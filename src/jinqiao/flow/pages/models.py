@@ -50,9 +50,10 @@ def models_page(engine: Engine, language: str, *, days: int = 28) -> ModelsPage:
             drift = model_drift(engine, days=days)
         except StoreError:
             damaged = True
-    decisions = tuple(_dated(one) for one in found["decisions"] if one["action"] != "registered")
+    told = [one for one in found["decisions"] if one["action"] != "registered"][:_DECISIONS]
+    decisions = tuple(_dated(one) | {"why": _why(one, language)} for one in told)
     return ModelsPage(
-        champion, tuple(rows[:_MODELS]), decisions[:_DECISIONS], found["held"],
+        champion, tuple(rows[:_MODELS]), decisions, found["held"],
         () if drift is None else tuple(_plots(engine, drift, language)),
         0 if drift is None else len(drift.alarms), "" if drift is None else drift.source, damaged,
     )  # fmt: skip
@@ -62,6 +63,26 @@ def _dated(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with its instants as instants, for the page to write."""
     names = ("trained_as_of", "registered_at", "decided_at")
     return row | {name: datetime.fromisoformat(row[name]) for name in names if name in row}
+
+
+def _why(decision: dict[str, Any], language: str) -> str:
+    """Return a decision's reason: a comparison by stage, a known sentence, or its own words."""
+    from jinqiao.domain.messages import codes, render
+
+    stages = decision["comparison"].get("stages", ())
+    by_name = decision["forced"] or decision["reason"] in ("by name", "rolled back")
+    if stages and not by_name:
+        told = [
+            render("page_stage_" + one["stage"], language)
+            + " "
+            + render("models_contest_" + one["verdict"], language)
+            for one in stages
+        ]
+        return render("models_compared", language, {
+            "other": decision["other_id"], "told": render("models_and", language).join(told),
+        })  # fmt: skip
+    code = f"models_reason_{decision['reason'].replace(' ', '_')}"
+    return render(code, language) if code in codes() else str(decision["reason"])
 
 
 def _plots(engine: Engine, drift: ModelDrift, language: str) -> list[str]:
@@ -85,16 +106,17 @@ def _plot(title: str, kind: str, name: str, drift: ModelDrift, language: str) ->
     from jinqiao.domain.messages import render
     from jinqiao.insight.plot_multiples import DayPoint, svg_days
 
-    points, last = [], None
+    points, last, known = [], None, True
     for one in drift.days:
         shift = getattr(one, kind).get(name)
         if shift is not None:
-            last = shift
+            last, known = shift, one.learnt
             marked = shift.verdict in _BAD
             points.append(DayPoint(one.day[5:], shift.psi, shift.floor, marked, one.learnt))
     assert last is not None
     numbers = {"psi": f"{last.psi:.3f}", "floor": f"{last.floor:.3f}"}
-    said = render(f"models_verdict_{last.verdict}", language, numbers)
+    verdict = "learnt" if known else last.verdict
+    said = render(f"models_verdict_{verdict}", language, numbers)
     return svg_days(_short(title), points, (drift.moderate, drift.major), said)
 
 
