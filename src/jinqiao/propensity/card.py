@@ -14,6 +14,7 @@ from jinqiao.propensity.calibration import calibration_floor
 from jinqiao.propensity.columns import other_columns
 from jinqiao.propensity.fingerprint import code_version, data_sha256
 from jinqiao.propensity.measure import BASELINES
+from jinqiao.propensity.swapped import background
 
 if TYPE_CHECKING:
     from jinqiao.domain.feature import Feature
@@ -48,6 +49,7 @@ def chain_card(model: ChainModel, rows: TrainingSet, spec: ChainSpec, seed: int)
         "dictionary_version": rows.dictionary.version,
         "features": [_feature(by_name[name]) for name, _ in rows.layout.features],
         "other_columns": list(other_columns()),
+        "background": background(rows),
         "settings": settings,
         "stages": {stage.stage: _stage(stage, seed) for stage in model.stages},
     }

@@ -21,7 +21,7 @@ from jinqiao.domain.time import DAY_US
 from jinqiao.errors import SchemaError
 
 __all__ = [
-    "CLASSES", "LABELS", "PRODUCT_COLUMNS", "ContextColumns", "Customers", "Layout",
+    "CLASSES", "LABELS", "PAIR_NEEDS", "PRODUCT_COLUMNS", "ContextColumns", "Customers", "Layout",
     "class_codes", "customer_layout", "customers", "other_columns", "pair_columns",
     "product_matrix",
 ]  # fmt: skip
@@ -54,7 +54,7 @@ _LICENCES = (
     "fund_distributor", "securities", "payment",
 )  # fmt: skip
 _WEALTH = frozenset({ProductClass.DEPOSIT, ProductClass.FUND})
-_PAIR_NEEDS = (
+PAIR_NEEDS = (
     "monthly_income_minor", "balance_mean_30d_minor", "credit_views_30d", "wealth_views_30d",
     "insurance_views_30d", "credit_clicks_30d", "wealth_clicks_30d", "insurance_clicks_30d",
     "risk_tolerance", "payday_day", "city_tier",
@@ -79,6 +79,13 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "class_clicks": ("近30天点过同类产品", "recent clicks on this kind of product"),
     "risk_gap": ("产品风险与风险承受力之差", "product risk beside risk tolerance"),
     "days_from_payday": ("距发薪日天数", "days from payday"),
+    **dict.fromkeys(("hour", "hour_sin", "hour_cos"), ("一天中的时间", "the time of day")),
+    **dict.fromkeys(("weekday", "weekend"), ("星期几", "the day of the week")),
+    "days_to_month_end": ("距月末天数", "days to the month's end"),
+    "bought": ("访问的来源", "where the visit came from"),
+    **dict.fromkeys((f"channel_is_{name}" for name in _CHANNELS), ("渠道", "the channel")),
+    **dict.fromkeys((f"scene_is_{name}" for name in _SCENES), ("场景", "the scene")),
+    "city_tier_shift": ("所在城市与常住城市之差", "the city now beside the home city"),
     "rate_click_product": ("该产品的点击情况", "how often this product is clicked"),
     "rate_application_product": ("该产品的进件情况", "how often this product is applied for"),
     "rate_approval_product": ("该产品的通过情况", "how often this product is approved"),
@@ -170,9 +177,9 @@ def customers(layout: Layout, profiles: pa.Table) -> Customers:
 
 def _needs(layout: Layout, profiles: pa.Table) -> NDArray[np.float32]:
     """Return the pair columns' inputs, NaN for a feature the model was not given."""
-    needs = np.full((profiles.num_rows, len(_PAIR_NEEDS)), np.nan, dtype=np.float32)
+    needs = np.full((profiles.num_rows, len(PAIR_NEEDS)), np.nan, dtype=np.float32)
     allowed = {name for name, values in layout.features if not values}
-    for j, name in enumerate(_PAIR_NEEDS):
+    for j, name in enumerate(PAIR_NEEDS):
         if name in allowed:
             needs[:, j] = _number(profiles[name])
     return needs
@@ -300,7 +307,7 @@ def pair_columns(
     ``needs`` (m, inputs); ``product`` the (m, k) product columns and (m,) class codes; ``moment``
     the local day of month and the city tier, broadcast to (m,).
     """
-    at = {name: needs[:, j] for j, name in enumerate(_PAIR_NEEDS)}
+    at = {name: needs[:, j] for j, name in enumerate(PAIR_NEEDS)}
     column = {name: product[0][:, j] for j, name in enumerate(PRODUCT_COLUMNS)}
     income = np.maximum(at["monthly_income_minor"], 1.0)
     amount = column["reference_amount_minor"]
