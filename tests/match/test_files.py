@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jinqiao import match
+from jinqiao.engines.allocation.chunk import Core
 from jinqiao.errors import Conflict, Infeasible, InputError, SchemaError
+from jinqiao.match.files.polish import thinned
 from match.market_files import Market, market, solved, written
 
 
@@ -295,3 +297,26 @@ def test_little_memory_makes_more_passes_and_as_good_a_plan(tmp_path: Path) -> N
     assert checked.gap <= 1e-3
     assert plans[0].duals == pytest.approx(plans[1].duals, rel=1e-6, abs=1e-9)
     assert plans[0].certificate.passes > 3
+
+
+def test_who_is_kept_of_a_pass_stands_for_the_others_whatever_the_chunks() -> None:
+    """A share of a core: the same customers from parts as from the whole, with their pairs."""
+    rng, n = np.random.default_rng(3), 20_000
+    pairs, rows = rng.integers(1, 4, n), rng.integers(0, 3, 60_000)
+    ptr = np.concatenate(([0], np.cumsum(pairs)))
+    entry = np.concatenate(([0], np.cumsum(rows[: ptr[-1]])))
+    core = Core(
+        np.sort(rng.choice(10**6, n, replace=False)), np.ones(n, np.int32), rng.random(n),
+        np.ones(n), ptr, np.arange(ptr[-1], dtype=np.int32), rng.random(ptr[-1]), entry,
+        rng.integers(0, 9, entry[-1]).astype(np.int32), rng.random(entry[-1]),
+    )  # fmt: skip
+    whole = thinned(core, 0.2)
+    halves = Core.joined([thinned(core.taken(who), 0.2) for who in np.split(np.arange(n), 2)])
+    for name in ("customer", "weight", "ptr", "place", "value", "entry", "row", "coef"):
+        assert (getattr(whole, name) == getattr(halves, name)).all()
+    assert whole.weight.sum() == pytest.approx(n, rel=0.05)
+    at = np.searchsorted(core.customer, whole.customer[7])
+    mine, own = (slice(c.ptr[i], c.ptr[i + 1]) for c, i in ((whole, 7), (core, at)))
+    assert (whole.value[mine] == core.value[own]).all()
+    mine, own = (slice(c.entry[s.start], c.entry[s.stop]) for c, s in ((whole, mine), (core, own)))
+    assert (whole.coef[mine] == core.coef[own]).all()

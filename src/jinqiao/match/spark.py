@@ -23,16 +23,13 @@ from jinqiao.engines.allocation.terms import Reference, Terms
 from jinqiao.errors import InputError, JinqiaoError
 from jinqiao.match.files.journal import (
     Journal,
-    key_of,
     packed_scan,
-    packed_sums,
     plain,
     scan_key,
     unpacked_scan,
 )
 from jinqiao.match.files.layout import PairFiles
 from jinqiao.match.files.plan import FilePlan, checked_rows, found_plan
-from jinqiao.match.files.polish import Sums
 from jinqiao.match.files.solve import (
     FilesRun,
     claim,
@@ -48,7 +45,6 @@ from jinqiao.match.files.spans import (
     sample_span,
     scan_span,
     spans_of,
-    sums_span,
     write_span,
 )
 from jinqiao.match.files.survey import Index, Survey, packed, survey_group, surveyed, unpacked
@@ -229,25 +225,25 @@ class SparkSource(FileSource):
         self.watch.tell("sample", index.n_pairs, index.n_pairs)
         return [joined(list(parts)) for parts in zip(*answers, strict=True)]
 
-    def scan(self, terms: Terms, at: Reference) -> tuple[Tally, Core]:
+    def scan(self, terms: Terms, at: Reference, share: float = 1.0) -> tuple[Tally, Core]:
         """Return one pass over everyone: sums of partitions added in their order."""
-        name, total = scan_key(at), self.index.n_pairs
+        name, total = f"{scan_key(at)}-{share:.9g}", self.index.n_pairs
         kept = self.journal.get_scan(name)
         self.watch.begin("pass")
         if kept is None:
-            kept = self._scanned(terms, at)
+            kept = self._scanned(terms, at, share)
             self.journal.put_scan(name, *kept)
             self.watch.tell("pass", total, total)
         else:
             self.watch.tell("pass", total, total, resumed=True)
         return kept
 
-    def _scanned(self, terms: Terms, at: Reference) -> tuple[Tally, Core]:
+    def _scanned(self, terms: Terms, at: Reference, share: float) -> tuple[Tally, Core]:
         files, index, spans = self.files, _bare(self.index), self._spans(terms)
 
         def task(number: int) -> bytes:
             tally = Tally.empty(terms)
-            core = scan_span(files, index, terms, at, spans[number], tally)
+            core = scan_span(files, index, terms, at, spans[number], tally, share=share)
             return _packed(packed_scan(tally, core))
 
         tally, cores = Tally.empty(terms), []
@@ -256,27 +252,6 @@ class SparkSource(FileSource):
             tally.merge(own)
             cores.append(core)
         return tally, Core.joined(cores)
-
-    def passed(self, terms: Terms, duals: NDArray[np.float64], mu: float) -> Sums:
-        """Return the smoothed dual of everyone at prices: sums of partitions, added."""
-        files, index, spans = self.files, _bare(self.index), self._spans(terms)
-        name, total = f"sums-{key_of(duals, mu)}", Sums.nothing(len(terms.rows))
-
-        def task(number: int) -> bytes:
-            own = Sums.nothing(len(terms.rows))
-            sums_span(files, index, terms, (duals, mu), spans[number], own)
-            return _packed(packed_sums(own))
-
-        self.watch.begin("pass")
-        kept = self.journal.get(name)
-        if kept is None:
-            for answer in self.cluster.run(len(spans), task):
-                total.add(Sums(**plain(_unpacked(answer))))
-            self.journal.put(name, packed_sums(total))
-        else:
-            total = Sums(**plain(kept))
-        self.watch.tell("pass", index.n_pairs, index.n_pairs, resumed=kept is not None)
-        return total
 
 
 def _bare(index: Index) -> Index:

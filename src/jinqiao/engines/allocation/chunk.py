@@ -180,6 +180,15 @@ class Core:
         }
         return cls(**columns)
 
+    def taken(self, who: Ints) -> Core:
+        """Return some of the customers, ascending places in this core."""
+        ptr, pair = _gathered(self.ptr, who)
+        entry, spot = _gathered(self.entry, pair)
+        return Core(
+            self.customer[who], self.slots[who], self.margin[who], self.weight[who], ptr,
+            self.place[pair], self.value[pair], entry, self.row[spot], self.coef[spot],
+        )  # fmt: skip
+
     @classmethod
     def nothing(cls) -> Core:
         none, ints = np.zeros(0), np.zeros(0, np.int64)
@@ -359,6 +368,13 @@ def _pointer(count: NDArray[np.int32]) -> Ints:
     pointer = np.zeros(len(count) + 1, np.int64)
     np.cumsum(count, out=pointer[1:])
     return pointer
+
+
+def _gathered(pointer: Ints, who: Ints) -> tuple[Ints, Ints]:
+    """Return the pointer of some of its owners alone, and where what they own lies."""
+    count = np.diff(pointer)[who]
+    own = np.concatenate(([0], np.cumsum(count)))
+    return own, np.repeat(pointer[who] - own[:-1], count) + np.arange(int(own[-1]))
 
 
 def _chained(pointers: Sequence[Ints]) -> Ints:

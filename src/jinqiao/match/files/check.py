@@ -89,7 +89,7 @@ class _Sums:
         for table, column in zip(tables, columns, strict=True):
             if table.any():
                 reduced -= table.reshape(-1)[cell] * column
-        self.best += _best(owner, reduced, slots)
+        self.best += _best(chunk.indptr, owner, reduced, slots)
         self.value += float(value[chosen].sum())
         taken = np.bincount(owner[chosen], minlength=n)
         self.slot_excess += int(np.maximum(taken - slots, 0).sum())
@@ -106,8 +106,15 @@ def _column(given: object, product: NDArray[np.integer]) -> Floats:
     return np.broadcast_to(array, product.shape)
 
 
-def _best(owner: NDArray[np.int64], reduced: Floats, slots: NDArray[np.integer]) -> float:
+def _best(
+    indptr: NDArray[np.int64], owner: NDArray[np.int64], reduced: Floats,
+    slots: NDArray[np.integer],
+) -> float:  # fmt: skip
     """Return Σ over customers of the K best positive reduced values."""
+    if slots.max(initial=0) <= 1:
+        some = np.flatnonzero(np.diff(indptr) > 0)
+        best = np.maximum.reduceat(reduced, indptr[some]) if len(some) else np.zeros(0)
+        return float(np.maximum(best, 0.0)[slots[some] > 0].sum())
     positive = np.flatnonzero(reduced > 0)
     owner, r = owner[positive], reduced[positive]
     order = np.lexsort((-r, owner))

@@ -1,125 +1,112 @@
-"""Prices of a sample made right for everyone, by passes that set nobody aside.
+"""Prices of a sample made right for everyone, by passes that keep few of those they leave open.
 
 A pass decides a customer only where the prices of a sample are sure enough; for tens of millions of
-customers those of a million are not, and too many would be kept open at once. So Newton steps on
-the smoothed dual (``engines.allocation.dual``) are made on everyone first, a pass a step: value,
-use and second derivative are sums over chunks, and nothing else is held. A few bring prices to
-where a pass leaves as few open as memory allows.
+customers those of a million are not, and too many would be kept open at once. So the first passes
+keep some of the open ones, drawn by their numbers, each with the weight of those it stands for:
+what is decided is summed over everyone, and only what is open is a sample. Its scatter is a small
+part of the scatter of a sample of everyone, and one pass or two bring prices to where the next one
+leaves as few open as memory allows. No bound is taken from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.chunk import Chunk, Core, Tally, scan_chunk
-from jinqiao.engines.allocation.dual import Dual, Meter, Point
+from jinqiao.engines.allocation.dual import Dual, Leash, Meter
 from jinqiao.engines.allocation.terms import Reference, Terms
 
-__all__ = ["OPEN", "Sums", "polished", "sums_of"]
+__all__ = ["OPEN", "polished", "thinned"]
 
 OPEN = 1_000_000
 """Customers a pass may leave open."""
 
-_NARROWER, _STEPS = (1.0, 0.2, 0.04), 3
-"""Smoothings, in parts of what prices are unsure by; steps of each at most."""
+_TURNS, _NARROWER = 3, 3.2
+"""Passes that keep some, at most; how much narrower each smoothing is than the one before."""
+
+_SURE = 3.0
+"""Standard errors of a price left as its room."""
 
 _SEEN = 40_000
 """Customers of a sample that margins are taken from."""
 
 Floats = NDArray[np.float64]
+Spot = tuple[Floats, float, Any]
 
 
-@dataclass(eq=False)
-class Sums:
-    """The smoothed dual of some customers, without λ·b; those of others add."""
+def thinned(core: Core, share: float) -> Core:
+    """Return about a share of a core's customers, each standing for 1/share; the same ones always.
 
-    exact: float
-    smooth: float
-    loss: float
-    used: Floats
-    hessian: Floats
-    marginal: int
-
-    @classmethod
-    def nothing(cls, m: int) -> Sums:
-        return cls(0.0, 0.0, 0.0, np.zeros(m), np.zeros((m, m)), 0)
-
-    def add(self, other: Sums) -> None:
-        """Add the sums of other customers at the same prices."""
-        for name in (f.name for f in fields(self)):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+    Who is kept depends on a customer's number alone (Knuth's multiplicative hash), so that chunks
+    and partitions do not matter.
+    """
+    if share >= 1.0:
+        return core
+    mixed = (core.customer.astype(np.uint64) * np.uint64(2_654_435_761)) & np.uint64(0xFFFFFFFF)
+    kept = core.taken(np.flatnonzero(mixed < np.uint64(share * 2**32)))
+    return replace(kept, weight=kept.weight / share)
 
 
-Pass = Callable[[Terms, Floats, float], Sums]
-
-
-def sums_of(terms: Terms, chunk: Chunk, duals: Floats, mu: float, threads: int = 1) -> Sums:
-    """Return the sums of a chunk at prices, smoothing of width mu."""
-    tally = Tally.empty(terms)
-    core = scan_chunk(terms, chunk, Reference.of(terms, duals, mu), tally, threads=threads)
-    point = Dual.of(terms, tally, core, Meter(1), terms.ceiling).at(duals, mu)
-    smooth = point.smooth - float(duals @ terms.limit)
-    return Sums(tally.exact, smooth, point.loss, point.used, point.hessian, point.marginal)
-
-
-@dataclass(eq=False)
-class _Everyone(Dual):
-    """The dual of everyone, a pass a point. ``best`` is the least bound and its prices."""
-
-    passed: Pass | None = None
-    n_pairs: int = 0
-    best: tuple[float, Floats] | None = None
-
-    def at(self, duals: Floats, mu: float) -> Point:
-        """Return the dual at prices with smoothing of width mu, in units of value."""
-        assert self.passed is not None
-        found, terms = self.passed(self.terms, duals, mu), self.terms
-        self.meter.read += self.n_pairs
-        constant = float(duals @ terms.limit)
-        bound = found.exact + constant
-        if self.best is None or bound < self.best[0]:
-            self.best = bound, duals
-        return Point(
-            duals, bound, found.smooth + constant, found.loss, found.used,
-            (terms.limit - found.used) / terms.size, found.hessian, found.marginal,
-        )  # fmt: skip
-
-
-def polished(
-    terms: Terms, source: Any, spot: tuple[Floats, float, Any], meter: Meter
-) -> tuple[Floats, float, Any]:
+def polished(terms: Terms, source: Any, spot: Spot, meter: Meter) -> Spot:
     """Return prices, smoothing and room to begin a pass with, that leaves few enough open.
 
-    ``spot`` is the same from the samples; it is returned as it is where that is so already.
+    ``spot`` is the same from the samples, its room a standard error of each cell's price; it is
+    returned as it is where it leaves few open.
     """
-    duals, _, room = spot
-    n = source.index.n_customers
-    few = source.open / max(n, 1)
-    sample = None if source.latest is None else _thinned(source.latest)
-    if sample is None or _share(terms, sample, duals, room) <= few:
+    duals, mu, error = spot
+    n, most = source.index.n_customers, source.open
+    sample = None if source.latest is None else _thinner(source.latest)
+    if sample is None or _share(terms, sample, duals, error) * n <= most:
         return spot
-    unsure = float(np.sqrt(np.mean(np.minimum(room, terms.value_scale) ** 2))) / 3.0
-    dual = _Everyone(
-        terms, Core.nothing(), 0.0, np.zeros(len(terms.rows)), terms.ceiling, meter, float(n),
-        passed=source.passed, n_pairs=source.index.n_pairs,
-    )  # fmt: skip
-    for part in _NARROWER:
-        width = max(part * unsure, 1e-5 * terms.value_scale)
-        point = dual.at(duals, width)
-        duals = dual.descend(point, width, _STEPS, 2e-6 * abs(point.smooth)).duals
-        if meter.halted():
+    weight = n / max(source.latest.n_customers, 1)
+    for _ in range(_TURNS):
+        room = _wide(error)
+        share = _share(terms, sample, duals, room)
+        if share * n <= most or meter.halted():
             break
-    margin = _scanned(terms, sample, duals, np.inf).margin
-    open_few = np.quantile(margin[np.isfinite(margin)], min(0.5 * few, 1.0))
-    return duals, width / terms.value_scale, 0.5 * float(open_few)
+        kept = min(1.0, 0.5 * most / (share * n))
+        at = Reference.of(terms, duals, room)
+        tally, core = source.scan(terms, at, kept)
+        meter.read += source.index.n_pairs
+        leash = Leash(terms, source.facts, at)
+        duals, mu = _narrowed(Dual.of(terms, tally, core, meter, terms.ceiling), at, mu, leash)
+        if leash.taut:
+            moved = np.atleast_2d(leash.moved(duals)).max(axis=0)
+            error = np.maximum(error, moved / _SURE)
+        else:  # what scatters now is who was kept of the open ones
+            scatter = tally.n_undecided * (1.0 / kept - 1.0) / (n * max(weight - 1.0, 1e-9))
+            error = error * float(np.clip(np.sqrt(scatter), 0.1, 1.0))
+    room = _wide(error)
+    while _share(terms, sample, duals, room) * n > most:
+        room = 0.8 * room
+    return duals, mu, room
 
 
-def _thinned(sample: Chunk) -> Chunk:
+def _wide(error: Floats) -> Floats:
+    """Return rooms that prices hardly leave; none is far below the usual one."""
+    return np.maximum(_SURE * error, np.median(error))
+
+
+def _narrowed(dual: Dual, at: Reference, mu: float, leash: Leash) -> tuple[Floats, float]:
+    """Return prices at rest at ever narrower smoothings, down to what the customers kept tell."""
+    terms, duals = dual.terms, at.duals
+    # So narrow that some twenty of the customers kept are between two choices for each row.
+    usual = float(np.median(np.minimum(at.room, terms.value_scale))) / terms.value_scale
+    least = min(mu, max(40.0 * len(terms.rows) * usual / max(dual.core.n_customers, 1), 1e-5))
+    while True:
+        width = mu * terms.value_scale
+        point = dual.at(duals, width)
+        duals = dual.descend(point, width, 25, 2e-6 * abs(point.smooth), leash).duals
+        if mu <= least or leash.taut or dual.meter.halted():
+            return duals, mu
+        mu = max(mu / _NARROWER, least)
+
+
+def _thinner(sample: Chunk) -> Chunk:
     """Return a sample of which few enough are looked at that all of them may be left open."""
     who = np.arange(0, sample.n_customers, -(-sample.n_customers // _SEEN))
     return replace(sample, who=who, weight=1.0)

@@ -15,10 +15,10 @@ from jinqiao.engines.allocation.facts import Facts
 from jinqiao.engines.allocation.memory import Memory
 from jinqiao.engines.allocation.search import GROWTH
 from jinqiao.engines.allocation.terms import Reference, Terms
-from jinqiao.match.files.journal import Journal, key_of, packed_sums, plain, scan_key
+from jinqiao.match.files.journal import Journal, key_of, scan_key
 from jinqiao.match.files.layout import PairFiles
-from jinqiao.match.files.polish import OPEN, Sums, polished
-from jinqiao.match.files.spans import joined, sample_span, scan_span, spans_of, sums_span
+from jinqiao.match.files.polish import OPEN, polished
+from jinqiao.match.files.spans import joined, sample_span, scan_span, spans_of
 from jinqiao.match.files.survey import Index, packed, survey_group, surveyed, unpacked
 
 __all__ = ["FileSource", "FilesProgress", "Watch"]
@@ -121,21 +121,6 @@ class FileSource:
         self.latest = None
         return found
 
-    def passed(self, terms: Terms, duals: Floats, mu: float) -> Sums:
-        """Return the smoothed dual of everyone at prices, by one pass that sets nobody aside."""
-        name, total = f"sums-{key_of(duals, mu)}", Sums.nothing(len(terms.rows))
-        self.watch.begin("pass")
-        for number, span in enumerate(spans_of(self.index, terms.block, self.stretch)):
-            kept = self.journal.get(f"{name}/{number}")
-            if kept is None:
-                sums_span(self.files, self.index, terms, (duals, mu), span, total, self.threads)
-                self.journal.put(f"{name}/{number}", packed_sums(total))
-            else:
-                total = Sums(**plain(kept))
-            done = _pairs(self.index, span[1])
-            self.watch.tell("pass", done, self.index.n_pairs, resumed=kept is not None)
-        return total
-
     def read_samples(self, terms: Terms, whos: Whos) -> list[Chunk]:
         """Return each list of customers in a chunk of its own, all by one pass."""
         self.watch.begin("sample")
@@ -145,9 +130,12 @@ class FileSource:
             self.watch.tell("sample", _pairs(self.index, span[1]), self.index.n_pairs)
         return [joined(list(chunks)) for chunks in zip(*found, strict=True)]
 
-    def scan(self, terms: Terms, at: Reference) -> tuple[Tally, Core]:
-        """Return one pass over everyone, block after block; go on where a killed run was."""
-        name, cores = scan_key(at), []
+    def scan(self, terms: Terms, at: Reference, share: float = 1.0) -> tuple[Tally, Core]:
+        """Return one pass over everyone, block after block; go on where a killed run was.
+
+        A ``share`` below 1 keeps that much of the undecided, each with the weight of the others.
+        """
+        name, cores = f"{scan_key(at)}-{share:.9g}", []
         tally = Tally.empty(terms)
         self.watch.begin("pass")
         for number, span in enumerate(spans_of(self.index, terms.block, self.stretch)):
@@ -156,7 +144,7 @@ class FileSource:
                 tally, core = kept
             else:
                 core = scan_span(
-                    self.files, self.index, terms, at, span, tally, threads=self.threads
+                    self.files, self.index, terms, at, span, tally, self.threads, share
                 )
                 self.journal.put_scan(f"{name}/{number}", tally, core)
             cores.append(core)

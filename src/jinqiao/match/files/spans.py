@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jinqiao.engines.allocation.chunk import Chunk, Core, Tally, choose_chunk, scan_chunk
 from jinqiao.engines.allocation.terms import Reference, Terms
 from jinqiao.match.files.layout import PairFiles
-from jinqiao.match.files.polish import Sums, sums_of
+from jinqiao.match.files.polish import thinned
 from jinqiao.match.files.reader import Part, ahead, parts, step_of
 from jinqiao.match.files.survey import Index
 
@@ -37,24 +37,14 @@ def spans_of(index: Index, block: int, pairs: int = STRETCH, least: int = 1) -> 
 
 def scan_span(
     files: PairFiles, index: Index, terms: Terms, at: Reference, span: Span, tally: Tally,
-    threads: int = 1,
+    threads: int = 1, share: float = 1.0,
 ) -> Core:  # fmt: skip
-    """Return the undecided customers of a span; add the others to the tally."""
+    """Return a share of the undecided customers of a span; add the others to the tally."""
     step = step_of(index, terms.block)
     return Core.joined([
-        scan_chunk(terms, part.chunk, at, tally, threads=threads)
+        thinned(scan_chunk(terms, part.chunk, at, tally, threads=threads), share)
         for part in ahead(parts(files, index, span, step, threads=threads > 1))
     ])  # fmt: skip
-
-
-def sums_span(
-    files: PairFiles, index: Index, terms: Terms, at: tuple[NDArray[np.float64], float],
-    span: Span, total: Sums, threads: int = 1,
-) -> None:  # fmt: skip
-    """Add the smoothed dual of a span at prices and smoothing ``at`` to a total."""
-    step = step_of(index, terms.block)
-    for part in ahead(parts(files, index, span, step, threads=threads > 1)):
-        total.add(sums_of(terms, part.chunk, *at, threads))
 
 
 def sample_span(
