@@ -9,9 +9,13 @@ import pyarrow as pa
 import pytest
 from tests.propensity.conftest import World
 
-from jinqiao import propensity
+from jinqiao import propensity, shelf
+from jinqiao.domain.shelf import Context, Versions
+from jinqiao.domain.time import from_us
+from jinqiao.engines.allocation import PriceTables
 from jinqiao.propensity.columns import CLASSES, PRODUCT_COLUMNS, ContextColumns, pair_columns
 from jinqiao.propensity.pairs import family_of, fill_pairs, pair_places
+from jinqiao.shelf.rank import _many
 
 NOON_US = 1_754_020_800_000_000
 
@@ -78,3 +82,33 @@ def test_the_compiled_pair_columns_are_the_trained_ones() -> None:
     fill_pairs(needs, ci, goods, family_of(classes), pi, day, tier, ki, pair_places(), out)
     wanted = pair_columns(needs[ci], (goods[pi], classes[pi]), (day[ki], tier[ki]))
     assert (out.view(np.uint32) == wanted.view(np.uint32)).all()
+
+
+def test_a_shelf_by_a_trained_model_is_the_same_by_either_path(
+    world: World, chain: propensity.ChainModel
+) -> None:
+    """A learnt model's shelves: offers, chances where they stand, values, prices, probabilities."""
+    n, p = world.profiles.num_rows, world.products.num_rows
+    rng = np.random.default_rng(9)
+    made = shelf.Serving.of(
+        allowed=rng.random((n, p)) < 0.6, profiles=world.profiles, products=world.products,
+        open_to_all=np.ones(p, np.bool_), popularity=np.ones(p),
+        base_chances=np.full((p, 4), 0.1, np.float32),
+        prices=PriceTables(
+            rng.integers(0, 3, n).astype(np.int32), *(rng.gamma(1.0, 20.0, (3, p)),) * 3
+        ),
+        worths=shelf.Worths.published(np.full(len(CLASSES), 0.05)),
+        schedules=shelf.Schedules.of(world.products),
+        settings=shelf.Settings(exploration_share=0.3, institution_most=0),
+        versions=Versions("s", "m", "p", "c", None), feature_as_of_us=NOON_US,
+        chances=propensity.Scorer(chain, world.profiles, world.products),
+    )  # fmt: skip
+    for i in range(60):
+        at = from_us(NOON_US + int(rng.integers(0, 90 * 86_400_000_000)))
+        context = Context(at, f"s{i}", "app", "home", "own", 0, [None, 1, 4][i % 3])
+        one = shelf.Requests.one(
+            context, customer=int(rng.integers(n)), customer_id="c", consent_version="v"
+        )
+        short, many = shelf.rank(made, one), _many(made, one, None, None, "plan")
+        assert short.rows().equals(many.rows())
+        assert (short.top.chances == many.top.chances).all()

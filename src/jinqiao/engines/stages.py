@@ -210,7 +210,8 @@ def _useful(words, start, bound, word, keep):  # type: ignore[no-untyped-def]
         begin[k] = n
         for j in range(start[k], start[k + 1]):
             bounds[n], places[n], keeps[n] = bound[j], word[j], keep[j]
-            n += np.int64((words[word[j]] & ~keep[j]) != 0)
+            if words[word[j]] & ~keep[j] != 0:
+                n += 1
     begin[start.size - 1] = n
     return begin, bounds, places, keeps
 

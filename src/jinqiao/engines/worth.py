@@ -36,6 +36,8 @@ __all__ = [
     "expected_applications",
     "expected_payout",
     "pair_value",
+    "payout_of",
+    "value_of",
 ]
 
 APPLICATION, APPROVAL, ACTIVATION = 1, 2, 3
@@ -169,20 +171,32 @@ def _stages(paid_stage: ArrayLike, length: int) -> NDArray[np.int8]:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
+def value_of(chances, worth, payout, stage, harm, beta):  # type: ignore[no-untyped-def]
+    """Return v of one pair; for compiled loops."""
+    applied = np.float64(chances[0]) * np.float64(chances[1])
+    approved = applied * np.float64(chances[2])
+    active = approved * np.float64(chances[3])
+    paid = applied if stage == 1 else (approved if stage == 2 else active)
+    own = active * worth - (applied - approved) * harm
+    return own + min(paid * payout, beta * max(own, 0.0))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
+def payout_of(chances, payout, stage):  # type: ignore[no-untyped-def]
+    """Return the payout one pair brings in the mean when shown; for compiled loops."""
+    reached = np.float64(chances[0])
+    for step in range(1, stage + 1):
+        reached *= np.float64(chances[step])
+    return reached * payout
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _value(chances, worth, payout, stage, harm, beta, out):  # type: ignore[no-untyped-def]
     for j in range(out.size):
-        applied = np.float64(chances[j, 0]) * np.float64(chances[j, 1])
-        approved = applied * np.float64(chances[j, 2])
-        active = approved * np.float64(chances[j, 3])
-        paid = applied if stage[j] == 1 else (approved if stage[j] == 2 else active)
-        own = active * worth[j] - (applied - approved) * harm
-        out[j] = own + min(paid * payout[j], beta * max(own, 0.0))
+        out[j] = value_of(chances[j], worth[j], payout[j], stage[j], harm, beta)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _payout(chances, payout, stage, out):  # type: ignore[no-untyped-def]
     for j in range(out.size):
-        reached = np.float64(chances[j, 0])
-        for step in range(1, stage[j] + 1):
-            reached *= np.float64(chances[j, step])
-        out[j] = reached * payout[j]
+        out[j] = payout_of(chances[j], payout[j], stage[j])

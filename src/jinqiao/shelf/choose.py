@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Candidates", "Caps", "Placed", "choose", "choose_evenly", "draws"]
+__all__ = ["Candidates", "Caps", "Placed", "choose", "choose_evenly", "choose_one", "draws"]
 
 _UNIT = 2.0**-53
 
@@ -200,6 +200,25 @@ def choose(
             out, chance, drawn, filled,
         )  # fmt: skip
     return _placed(out, chance, filled, drawn)
+
+
+def choose_one(
+    product: NDArray[np.int32], score: NDArray[np.float64], word: np.uint64, caps: Caps,
+    *, slots: int, exploration_share: float, least: float,
+) -> Placed:  # fmt: skip
+    """Return one request's shelf, as ``choose`` does: ``product`` (m,), ``slots`` > 0."""
+    out, chance = np.empty((1, slots), np.int64), np.empty((1, slots))
+    drawn, filled = np.zeros(1, np.bool_), np.zeros(1, np.int64)
+    _choose(
+        np.array([0, len(product)]), product, score, float(least), np.array([word]), slots,
+        float(exploration_share), caps.codes, *caps.most, out, chance, drawn, filled,
+    )  # fmt: skip
+    k = int(filled[0])
+    by_draw = np.zeros(k, np.bool_)
+    if k:
+        by_draw[-1] = drawn[0]
+    position = np.arange(1, k + 1, dtype=np.int8)
+    return Placed(np.zeros(k, np.int64), out[0, :k], position, chance[0, :k], by_draw)
 
 
 def choose_evenly(candidates: Candidates, words: NDArray[np.uint64], *, slots: int) -> Placed:

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.errors import InputError
-from jinqiao.shelf.choose import Candidates, Caps, Placed, choose, choose_evenly, draws
+from jinqiao.shelf.choose import Candidates, Placed, choose, choose_evenly, draws
+from jinqiao.shelf.kernel import caps_of
 from jinqiao.shelf.requests import Requests
 from jinqiao.shelf.scoring import Scores, candidates, placed_scores, score
-from jinqiao.shelf.serving import ZONES, Serving
+from jinqiao.shelf.serving import Serving
 from jinqiao.shelf.shelves import Shelves
 
 __all__ = ["POLICIES", "caps_of", "rank"]
 
 POLICIES = ("plan", "random")
-_NO_CAP = np.iinfo(np.int64).max
 
 
 def rank(
@@ -47,6 +47,19 @@ def rank(
     InputError : an unknown policy, ``left`` or ``stopped`` not (P,), or a row outside the profiles.
     """
     _check(serving, requests, left, stopped, policy)
+    if len(requests) == 1 and policy == "plan" and serving.settings.slots > 0:
+        return serving.decider.decide(requests, left, stopped)
+    return _many(serving, requests, left, stopped, policy)
+
+
+def _many(
+    serving: Serving,
+    requests: Requests,
+    left: NDArray[np.generic] | None,
+    stopped: NDArray[np.bool_] | None,
+    policy: str,
+) -> Shelves:
+    """Return the same for any number of requests, by the vectorised path."""
     found = candidates(serving, requests, left, stopped)
     words = draws(requests.trace_id.to_pylist(), serving.settings.seed)
     if policy == "random":
@@ -129,21 +142,3 @@ def _chosen(
         found, score_minor, words, caps_of(serving, personal=personal), slots=rule.slots,
         exploration_share=rule.exploration_share, least=0.0 if personal else -np.inf,
     )  # fmt: skip
-
-
-def caps_of(serving: Serving, *, personal: bool) -> Caps:
-    """Return how many of a class, an institution and a zone may stand on one shelf."""
-    rule = serving.settings
-    codes = np.stack((serving.class_code, serving.house_code, serving.zone_code))
-    sizes = codes.max(axis=1, initial=0) + 1
-    zones = np.full(len(ZONES), _NO_CAP)
-    zones[ZONES.index("risky")] = (rule.risky_most or _NO_CAP) if personal else 0
-    class_most = rule.class_most if personal else 1
-    return Caps(
-        codes,
-        (
-            np.full(sizes[0], class_most or _NO_CAP),
-            np.full(sizes[1], rule.institution_most or _NO_CAP),
-            zones,
-        ),
-    )

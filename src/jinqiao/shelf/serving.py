@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,6 +25,9 @@ from jinqiao.domain.worth import BETA, CLASS_BENEFIT_MINOR, REFUSAL_HARM_MINOR
 from jinqiao.engines.allocation import PriceTables
 from jinqiao.engines.worth import ACTIVATION, APPLICATION, APPROVAL
 from jinqiao.errors import SchemaError
+
+if TYPE_CHECKING:
+    from jinqiao.shelf.kernel import Decider
 
 __all__ = [
     "CLASSES",
@@ -66,7 +69,11 @@ class Moments(Protocol):
 
 
 class Chances(Protocol):
-    """Scores pairs: (m, 4) float32 chances of click, application, approval, activation."""
+    """Scores pairs: (m, 4) float32 chances of click, application, approval, activation.
+
+    One that also has ``ask(customer, moments)``, what a single request is scored by, returns an
+    object whose ``chances(products, position)`` gives the same numbers to the last bit.
+    """
 
     def __call__(
         self,
@@ -397,6 +404,13 @@ class Serving:
         """The code of each product's paid stage in ``engines.worth``, (P,)."""
         names = self.products["payout_stage"].to_pylist()
         return np.array([_PAID.get(name, ACTIVATION) for name in names], np.int8)
+
+    @cached_property
+    def decider(self) -> Decider:
+        """What single requests are decided by, made once."""
+        from jinqiao.shelf.kernel import Decider
+
+        return Decider(self)
 
     @cached_property
     def product_ids(self) -> tuple[str, ...]:
