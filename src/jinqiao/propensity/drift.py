@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Reference", "read_reference", "reference_of", "write_reference"]
 
 _FILE = "reference.json"
-_VISITS, _ROWS = 20_000, 10_000
+_VISITS, _ROWS = 20_000, 5_000
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,18 @@ class Reference:
 
 
 def reference_of(model: ChainModel, rows: TrainingSet, *, seed: int) -> Reference:
-    """Return the bins of a chain's training rows: of 20,000 visits and 10,000 offers at most."""
+    """Return the bins of a chain's training rows: of 20,000 visits and 5,000 offers at most."""
     rng = np.random.default_rng([seed, 61])
-    who = np.stack([rows.shown_us // DAY_US, rows.snapshot, rows.customer], axis=1)
-    visits = np.unique(who, axis=0)
+    day, sizes = rows.shown_us // DAY_US, [len(profile.matrix) for profile in rows.profiles]
+    one = np.cumsum([0, *sizes])[rows.snapshot] + rows.customer
+    _, visits = np.unique((day - day.min()) * sum(sizes) + one, return_index=True)
     if len(visits) > _VISITS:
         visits = visits[np.sort(rng.choice(len(visits), _VISITS, replace=False))]
+    snapshot, customer = rows.snapshot[visits], rows.customer[visits]
     matrix = np.concatenate([
-        profile.matrix[visits[visits[:, 1] == number, 2]]
-        for number, profile in enumerate(rows.profiles)
+        profile.matrix[customer[snapshot == number]] for number, profile in enumerate(rows.profiles)
     ])  # fmt: skip
-    people = _people(visits[:, 1], visits[:, 2])
+    people = _people(snapshot, customer)
     features = {
         name: find_bins(column, people, most=max(10, len(values)))
         for (name, values), column in zip(

@@ -11,6 +11,7 @@ Source: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", O
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -66,8 +67,20 @@ def _digest(rows: TrainingSet, both: Words, *more: bytes) -> str:
     return digest.hexdigest()
 
 
+_known: dict[int, tuple[weakref.ref[TrainingSet], Words]] = {}
+"""The hashes of the last training set asked for: three digests are of the same ones."""
+
+
 def _rows(rows: TrainingSet) -> Words:
     """Return two 64-bit hashes of every row, (n, 2)."""
+    kept = _known.get(id(rows))
+    if kept is None or kept[0]() is not rows:
+        _known.clear()
+        kept = _known[id(rows)] = (weakref.ref(rows), _hashed(rows))
+    return kept[1]
+
+
+def _hashed(rows: TrainingSet) -> Words:
     c = rows.context
     columns: list[NDArray[Any]] = [
         rows.shown_us, rows.position, _bits(c.at_us.astype(np.float64)), _bits(c.city_tier),
@@ -139,4 +152,4 @@ def _texts(column: pa.Array | pa.ChunkedArray) -> Words:
         for value in [*coded.dictionary.to_pylist(), None]
     ]
     code = coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
-    return np.array(words, np.uint64)[code.astype(np.int64)]
+    return np.asarray(np.array(words, np.uint64)[code.astype(np.int64)])
