@@ -179,7 +179,10 @@ def test_a_sold_out_click_may_leave_later(records: MemoryRecords) -> None:
     click, other = record(records, [click_out(0), click_out(1)])
     with records.transaction() as tx:
         conversion.mark_sold_out(tx, [click.click_id])
+        span = {"from_us": 0, "until_us": 2**62}
+        assert conversion.sold_out(tx, **span) == [(click.trace_id, click.position)]
         conversion.mark_left(tx, [click.click_id, other.click_id])
+        assert conversion.sold_out(tx, **span) == []
         batch = conversion.drain(tx)
         assert batch is not None
         assert sorted(batch.rows.column("click_id").to_pylist()) == sorted(

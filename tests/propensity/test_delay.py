@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jinqiao.propensity.delay import Cases, fit_delays, incidence
+from jinqiao.propensity.rates import Tally, smooth
+from jinqiao.propensity.tail import fit_tail
 
 DAY_US = 86_400_000_000
 
@@ -87,3 +90,43 @@ def test_incidence_is_a_share_that_only_grows(ends: list[tuple[int, int]]) -> No
     if (end >= 0).all():
         assert np.isclose(yes[-1], (end == 1).mean())
         assert np.isclose(no[-1], (end == 0).mean())
+
+
+@pytest.mark.parametrize("weibull", [False, True])
+def test_what_takes_longer_than_the_log_is_told_from_what_came(weibull: bool) -> None:
+    """Answers are seen only when they are short enough; the law says how many are still to come."""
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 12, 8_000)
+    speed = np.exp(rng.normal(0, 0.3, 12))[group]
+    law = rng.exponential(size=8_000) if weibull else np.exp(0.75 * rng.normal(size=8_000))
+    after, age = 9.0 * speed * law, rng.uniform(0, 26, 8_000)
+    seen = after <= age
+    found = fit_tail(after[seen], age[seen], group[seen], 12)
+    assert found.weibull == weibull
+    told = found.by(np.full(8_000, 26.0), group).mean()
+    assert abs(told - (after <= 26).mean()) < 0.03
+    assert np.median(after[seen]) < 0.8 * np.median(after)
+
+
+def test_slow_answers_do_not_lower_the_rate() -> None:
+    """One yes in seven takes longer than the log: the eventual rate is still theirs."""
+    rng = np.random.default_rng(6)
+    yes = rng.random(8_000) < 0.6
+    after = (np.exp(np.log(11.0) + 0.8 * rng.normal(size=8_000)) * DAY_US).astype(np.int64)
+    age = rng.integers(0, 26 * DAY_US, 8_000)
+    end = np.where(yes & (after <= age), 1, -1).astype(np.int8)
+    found = fit_delays(Cases(rng.integers(0, 4, 8_000), age, end, after))
+    assert abs(found.expected(found.rate).mean() - 0.6) < 0.06
+
+
+@settings(max_examples=20)
+@given(st.sampled_from([0.02, 0.3]), st.integers(0, 99))
+def test_products_alike_lean_more_than_products_apart(spread: float, seed: int) -> None:
+    """How far rates are drawn to the class's follows from how far products truly differ."""
+    rng = np.random.default_rng(seed)
+    rate = np.clip(0.5 + spread * rng.standard_normal(60), 0.05, 0.95)
+    cases = np.full((1, 60), 40.0)
+    tally = Tally(cases, rng.binomial(40, rate)[None].astype(float))
+    told, _ = smooth(tally, np.zeros(60, np.int64), np.arange(60), 30.0)
+    kept = np.std(told) / np.std(tally.reached / cases)
+    assert kept < 0.45 if spread < 0.1 else kept > 0.6

@@ -57,6 +57,26 @@ def test_the_best_kind_is_chosen_out_of_time() -> None:
     assert low <= metrics[model.kind]["auc"] <= high
 
 
+def test_the_level_is_that_of_all_rows_whatever_the_latest_say() -> None:
+    """The mean chance on the rows learnt from is what happened there, also of a named column."""
+    rng = np.random.default_rng(4)
+    x, _, p = case()
+    x[:, 4] = rng.random(N) < 0.25
+    rate = sigmoid(np.log(p / (1 - p)) - 1.2 * x[:, 4])
+    y = (rng.random(N) < rate).astype(float)
+    y[-N // 8 :] *= rng.random(N // 8) < 0.7
+    spec = propensity.StageSpec(strength=200.0, exact=("e",))
+    model = propensity.fit_stage(x, y, names=tuple("abcde"), seed=3, spec=spec)
+    told = model.predict(x)
+    assert abs(told.mean() - y.mean()) < 0.002
+    for value in (0, 1):
+        rows = x[:, 4] == value
+        assert abs(told[rows].mean() - y[rows].mean()) < 0.01
+    recent = propensity.StageSpec(strength=200.0, half_life_days=300e-6 / 86_400)
+    late = propensity.fit_stage(x, y, names=tuple("abcde"), seed=3, spec=recent)
+    assert late.predict(x).mean() < told.mean() - 0.01
+
+
 def test_noise_is_answered_by_a_constant() -> None:
     """When nothing predicts, the served model does not pretend, and few cases are a constant."""
     rng = np.random.default_rng(5)

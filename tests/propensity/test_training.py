@@ -70,6 +70,23 @@ def test_open_cases_are_not_a_no(world: World, rows: propensity.TrainingSet) -> 
         assert abs(ours - true) < 0.5 * abs(naive - true)
 
 
+def test_a_click_that_found_no_unit_is_a_click_and_nothing_more(world: World) -> None:
+    """It is a yes of the click; whether the customer would have applied is not known."""
+    before = world.training()
+    clicked = before.stages[0].delays.label == 1
+    row = int(before.stages[0].rows[~clicked][0])
+    table = world.decisions.slice(row, 1)
+    place = (table["trace_id"][0].as_py(), table["position"][0].as_py())
+    dictionary = type(world).training.__globals__["dictionary"]()
+    after = propensity.training_set(
+        world.lake(), {world.end_us - 29 * DAY_US: world.profiles}, world.products, dictionary,
+        as_of_us=world.end_us, sold_out=[place, ("no such trace", 1)],
+    )  # fmt: skip
+    assert after.stages[0].delays.label.sum() == clicked.sum() + 1
+    assert after.stages[0].delays.label[after.stages[0].rows == row] == 1
+    assert np.array_equal(after.stages[1].rows, before.stages[1].rows)
+
+
 def test_a_customer_without_a_profile_is_left_out_and_counted(world: World) -> None:
     """Rows of customers absent from the newest snapshot teach nothing."""
     dictionary = type(world).training.__globals__["dictionary"]()

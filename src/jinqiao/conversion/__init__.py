@@ -27,6 +27,7 @@ from jinqiao.conversion.clicks import (
     mark_sold_out,
     record_click,
     record_clicks,
+    sold_out,
 )
 from jinqiao.conversion.fold import fold
 from jinqiao.conversion.late import late_reports, learn_late_reports
@@ -72,5 +73,6 @@ __all__ = [
     "rejects",
     "replay",
     "sign_click",
+    "sold_out",
     "unsettled",
 ]

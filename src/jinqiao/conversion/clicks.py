@@ -25,6 +25,7 @@ __all__ = [
     "mark_sold_out",
     "record_click",
     "record_clicks",
+    "sold_out",
 ]
 
 
@@ -82,6 +83,18 @@ def click(tx: Tx, click_id: str) -> Click:
     if row is None:
         raise NotFound("no such click", record=click_id)
     return click_of_row(row)
+
+
+def sold_out(tx: Tx, *, from_us: int, until_us: int) -> list[tuple[str, int]]:
+    """Return trace and position of clicks in [from, until) that found no unit and have none now.
+
+    They are clicks of which nothing came because nothing could: no report will ever tell of them.
+    """
+    found = tx.find(
+        "clicks", {"reserved": False}, at_least={"clicked_at": from_us},
+        below={"clicked_at": until_us},
+    )  # fmt: skip
+    return [(row["trace_id"], row["position"]) for row in found]
 
 
 def expire(tx: Tx, *, now_us: int, limit: int = 10_000) -> tuple[ClickId, ...]:

@@ -259,19 +259,25 @@ def train_chain(
 
 
 def training_rows(engine: Engine, as_of_us: int) -> TrainingSet | None:
-    """Return what can be learnt from at an instant, or None when that is too little."""
-    from jinqiao import propensity
+    """Return what can be learnt from at an instant, or None when that is too little.
 
+    A click that found no unit is a click: scarce offers would look unwanted otherwise.
+    """
+    from jinqiao import conversion, propensity
+
+    first = as_of_us - _HISTORY_DAYS * DAY_US
     version = engine.dictionary.version
     moments = [at for at in engine.lake.feature_as_ofs(version) if at <= as_of_us]
-    recent = [at for at in moments if at >= as_of_us - _HISTORY_DAYS * DAY_US]
+    recent = [at for at in moments if at >= first]
     snapshots = {at: engine.lake.read_features(at, version) for at in recent}
     features = {at: table for at, table in snapshots.items() if table is not None}
     if not features or _clicks_known(engine, as_of_us) < CLICKS_MIN:
         return None
     products = _products(engine, as_of_us)
+    with engine.records.reading() as tx:
+        lost = conversion.sold_out(tx, from_us=first, until_us=as_of_us)
     return propensity.training_set(
-        engine.lake, features, products, engine.dictionary, as_of_us=as_of_us
+        engine.lake, features, products, engine.dictionary, as_of_us=as_of_us, sold_out=lost
     )
 
 

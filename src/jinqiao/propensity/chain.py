@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainModel", "ChainSpec", "StagesKept", "train"]
 
+_START_STRENGTH, _FEW_CASES = 32.0, 200
 _AT_ONCE = 2
 """So many stages are fitted at once; each on one thread, so that the same seed gives the same."""
 
 
 def _default_stages() -> Mapping[Stage, StageSpec]:
-    small = StageSpec(leaves=8, min_leaf=40)
+    small = StageSpec(leaves=8, min_leaf=40, strength=16.0)
     return {
-        Stage.CLICK: StageSpec(),
+        Stage.CLICK: StageSpec(exact=("position_2", "position_3", "position_4")),
         Stage.APPLICATION: small,
         Stage.APPROVAL: small,
         Stage.ACTIVATION: small,
@@ -285,19 +286,26 @@ def _expected(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return expected labels and weights of cases, open ones by one step of expectation.
 
-    An open case too young to say anything (less than a tenth of either end shows by its age) only
-    repeats the model's own belief, so it is left out together with decided cases as young.
+    A case too young to say anything (less than a tenth of either end shows by its age) only repeats
+    the model's own belief, so it is left out, open or decided: the fast ones alone would mislead.
+    Each half of the rest is told by a model of the other half: told by one that has seen them, open
+    cases would prove it right whatever it says.
     """
-    p = np.clip(delays.rate, 0.01, 0.99)
     open_ = np.isnan(delays.label)
-    weight = np.where(open_ & (np.maximum(delays.yes_by, delays.no_by) < 0.1), 0.0, 1.0)
-    if not open_.any() or len(p) < 200:
-        return delays.expected(p), weight
-    keep = weight > 0
-    start = fit_linear(
-        x[keep], delays.expected(p)[keep], weight[keep],
-        groups=levels.groups[keep] if levels.groups is not None else None,
-        n_groups=levels.n_groups, effects=tuple(e[keep] for e in levels.effects),
-        sizes=levels.sizes,
-    )  # fmt: skip
-    return delays.expected(sigmoid(start.score(x, levels.groups, levels.effects))), weight
+    young = open_.any() & (np.maximum(delays.yes_by, delays.no_by) < 0.1)
+    weight = np.where(young, 0.0, 1.0)
+    p = np.clip(delays.rate, 0.01, 0.99)
+    label = delays.expected(p)
+    if not open_.any() or len(p) < _FEW_CASES:
+        return label, weight
+    half = np.arange(len(p)) % 2
+    for own in (0, 1):
+        here, rest = half == own, (half != own) & (weight > 0)
+        other = levels.rows(rest)
+        start = fit_linear(
+            x[rest], label[rest], weight[rest], groups=other.groups, n_groups=levels.n_groups,
+            effects=other.effects, sizes=levels.sizes, strength=_START_STRENGTH,
+        )  # fmt: skip
+        mine = levels.rows(here)
+        p[here] = sigmoid(start.score(x[here], mine.groups, mine.effects))
+    return delays.expected(p), weight

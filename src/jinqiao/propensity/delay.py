@@ -1,9 +1,10 @@
 """Outcomes that take time: how likely an open case still ends in yes.
 
 A case starts, and later is reached, is refused, or is still open. An open case is not a no. Per
-institution the cumulative incidence of each end is estimated from all cases, open ones censored,
-and leans on all institutions' where there are few. An open case then counts as a yes with the
-chance that it still becomes one, and as a no with the rest.
+institution, and per product of it, the cumulative incidence of each end is estimated from all
+cases, open ones censored, and leans on the wider group's where there are few. What takes longer
+than anything watched yet is added by a law of the delays (``tail``). An open case then counts as a
+yes with the chance that it still becomes one, and as a no with the rest.
 
 An institution that hardly ever reports a refusal (fewer than one to twenty yes: a stray reversal is
 not a habit) is silent: its cases become a refusal when they are older than its own 99 % delay.
@@ -19,13 +20,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.hazards import incidence as ends
+from jinqiao.domain.time import DAY_US
+from jinqiao.engines.hazards import incidence as shares_of
+from jinqiao.propensity.tail import Tail, fit_tail
 
 __all__ = ["Cases", "Delays", "fit_delays", "incidence"]
 
 _LEAN = 20.0
 _SILENCE = 0.99
 _HABIT = 0.05
+_LEAST_SEEN = 0.2
+"""A law that has more than four fifths still to come is not believed that far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,15 @@ class Cases:
     """n cases: institution code, age now, and when and how each ended.
 
     ``end`` is 1 reached, 0 refused, −1 open; ``after_us`` the time from start to end as we learnt
-    it (any value where open); ``age_us`` the time from start to now.
+    it (any value where open); ``age_us`` the time from start to now. ``product`` is a code within
+    everything; without one an institution's cases are all of one kind.
     """
 
     institution: NDArray[np.int64]
     age_us: NDArray[np.int64]
     end: NDArray[np.int8]
     after_us: NDArray[np.int64]
+    product: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Delays:
     """Per case: is it decided, and the shares of yes and of no that show by its age.
 
     ``yes_by`` and ``no_by`` are F1 and F0 at the case's age, in [0, 1]; ``rate`` is the eventual
-    yes rate of its institution; ``label`` is 1, 0, or NaN where open.
+    yes rate of its product; ``label`` is 1, 0, or NaN where open.
     """
 
     label: NDArray[np.float64]
@@ -71,24 +78,38 @@ def incidence(
 
     ``after`` is the time to the end, or to now where ``end`` is −1.
     """
-    found = ends(after.astype(np.float64), np.where(end == -1, -1, 1 - end), 2)
+    found = shares_of(after.astype(np.float64), np.where(end == -1, -1, 1 - end), 2)
     return found.times.astype(np.int64), found.share[0], found.share[1]
 
 
-def _at(
-    times: NDArray[np.int64], share: NDArray[np.float64], age: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the step function's value at each age, scaled to end at 1."""
-    if share.size == 0 or share[-1] <= 0:
-        return np.zeros(len(age))
-    spot = np.searchsorted(times, age, side="right")
-    return np.concatenate(([0.0], share / share[-1]))[spot]
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """The laws of the delays of yes and no, whose they are (−1: everyone's), and whether refusals
+    are reported, so that yes and no together are all.
+    """
+
+    tails: tuple[Tail, Tail]
+    institution: int
+    tells: bool
 
 
-def _late(times: NDArray[np.int64], share: NDArray[np.float64]) -> int:
-    """Return the delay by which 99 % of the yes have shown."""
-    spot = int(np.searchsorted(share, _SILENCE * share[-1]))
-    return int(times[min(spot, len(times) - 1)])
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """How one group's cases end: shares of its yes and of its no by age, and the eventual rate.
+
+    Each of ``yes`` and ``no`` is a step function of age that ends at the share of that end which
+    the time watched can show.
+    """
+
+    times: NDArray[np.int64]
+    yes: NDArray[np.float64]
+    no: NDArray[np.float64]
+    rate: float
+
+    def by(self, age: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the shares of yes and no that show by some ages, (2, m)."""
+        spot = np.searchsorted(self.times, age, side="right")
+        return np.stack([np.concatenate(([0.0], share))[spot] for share in (self.yes, self.no)])
 
 
 def fit_delays(cases: Cases) -> Delays:
@@ -96,44 +117,85 @@ def fit_delays(cases: Cases) -> Delays:
     n = len(cases.age_us)
     after = np.where(cases.end == -1, cases.age_us, cases.after_us)
     label = np.where(cases.end == -1, np.nan, cases.end).astype(np.float64)
-    yes_by, no_by, rate = np.zeros(n), np.zeros(n), np.full(n, 0.5)
+    by, rate = np.zeros((2, n)), np.full(n, 0.5)
     if n == 0:
-        return Delays(label, yes_by, no_by, rate)
-    pool = incidence(after, cases.end)
-    pool_rate = _rate(pool, int((cases.end == 1).sum()), int((cases.end == 0).sum()))
-    pool_late = _late(pool[0], pool[1]) if pool[1][-1] > 0 else int(pool[0][-1])
-    order = np.argsort(cases.institution, kind="stable")
-    cuts = np.flatnonzero(np.diff(cases.institution[order])) + 1
-    for rows in np.split(order, cuts):
-        own = incidence(after[rows], cases.end[rows])
-        age, ended = cases.age_us[rows], cases.end[rows]
-        reached, refused = int((ended == 1).sum()), int((ended == 0).sum())
-        lean = reached / (reached + _LEAN)
-        yes_by[rows] = lean * _at(own[0], own[1], age) + (1 - lean) * _at(pool[0], pool[1], age)
-        if _tells(reached, refused):
-            lean0 = refused / (refused + _LEAN)
-            no_by[rows] = lean0 * _at(own[0], own[2], age) + (1 - lean0) * _at(
-                pool[0], pool[2], age
+        return Delays(label, by[0], by[1], rate)
+    tails = _tails(cases)
+    everyone = np.arange(n)
+    houses = _groups(cases.institution, everyone)
+    tells = [_tells(*_counts(cases.end[house])) for house in houses]
+    whole = _curve(cases, after, everyone, _Law(tails, -1, all(tells)))
+    for house, tell in zip(houses, tells, strict=True):
+        law = _Law(tails, int(cases.institution[house[0]]), tell)
+        told = _leaning(cases, after, house, law, (whole.by(cases.age_us[house]), whole.rate))
+        kinds = [house] if cases.product is None else _groups(cases.product, house)
+        for rows in kinds if len(kinds) > 1 else ():
+            place = np.searchsorted(house, rows)
+            told[0][:, place], told[1][place] = _leaning(
+                cases, after, rows, law, (told[0][:, place], float(told[1][place[0]]))
             )
-        else:
-            late = _late(own[0], own[1]) if reached else pool_late
-            late = int(lean * late + (1 - lean) * pool_late)
-            label[rows[(ended == -1) & (age >= late)]] = 0.0
-        weight = len(rows) / (len(rows) + _LEAN)
-        rate[rows] = weight * _rate(own, reached, refused) + (1 - weight) * pool_rate
-    return Delays(label, yes_by, no_by, rate)
+        by[:, house], rate[house] = told
+        if not tell:
+            by[1, house] = 0.0
+            label[house[(cases.end[house] == -1) & (by[0, house] >= _SILENCE)]] = 0.0
+    return Delays(label, by[0], by[1], rate)
+
+
+def _groups(code: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the rows of each code among some rows, ascending within a group."""
+    order = rows[np.argsort(code[rows], kind="stable")]
+    return list(np.split(order, np.flatnonzero(np.diff(code[order])) + 1))
+
+
+def _tails(cases: Cases) -> tuple[Tail, Tail]:
+    """Return the laws of the delays of yes and of no, by institution."""
+    n_groups = int(cases.institution.max()) + 1
+    found = []
+    for end in (1, 0):
+        rows = np.flatnonzero(cases.end == end)
+        after, age = (t[rows] / DAY_US for t in (cases.after_us, cases.age_us))
+        found.append(fit_tail(after, age, cases.institution[rows], n_groups))
+    return found[0], found[1]
+
+
+def _counts(end: NDArray[np.int8]) -> tuple[int, int]:
+    return int((end == 1).sum()), int((end == 0).sum())
+
+
+def _curve(
+    cases: Cases,
+    after: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    law: _Law,
+) -> _Curve:
+    """Return how some rows end; what lies beyond the time watched is of the institution's law."""
+    times, yes, no = incidence(after[rows], cases.end[rows])
+    last, group = cases.age_us[rows].max() / DAY_US, np.array([law.institution])
+    seen = [float(tail.by(np.array([last]), group)[0]) for tail in law.tails]
+    ends = list(zip((yes, no), seen, strict=True))
+    final = [share[-1] / max(part, _LEAST_SEEN) for share, part in ends]
+    shares = [s / whole if whole > 0 else s for s, whole in zip((yes, no), final, strict=True)]
+    both = final[0] + final[1]
+    rate = final[0] / both if law.tells and both > 0 else final[0]
+    return _Curve(times, shares[0], shares[1], float(np.clip(rate, 0.0, 1.0)))
+
+
+def _leaning(
+    cases: Cases,
+    after: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    law: _Law,
+    wider: tuple[NDArray[np.float64], float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shares by age (2, rows) and the rate (rows,), leaning on the wider group's."""
+    own = _curve(cases, after, rows, law)
+    seen = np.array(_counts(cases.end[rows]), np.float64)[:, None]
+    lean = seen / (seen + _LEAN)
+    by = lean * own.by(cases.age_us[rows]) + (1.0 - lean) * wider[0]
+    weight = len(rows) / (len(rows) + _LEAN)
+    return by, np.full(len(rows), weight * own.rate + (1.0 - weight) * wider[1])
 
 
 def _tells(reached: int, refused: int) -> bool:
     """Return whether refusals are reported as a habit."""
     return refused > 0 and refused >= _HABIT * reached
-
-
-def _rate(
-    shares: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
-    reached: int,
-    refused: int,
-) -> float:
-    """Return the eventual yes rate: of those decided where refusals are reported, else of all."""
-    yes, no = float(shares[1][-1]), float(shares[2][-1])
-    return yes / (yes + no) if _tells(reached, refused) else yes

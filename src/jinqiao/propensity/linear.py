@@ -10,16 +10,16 @@ penalties are the inverse variances of the normal priors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.propensity.calibration import sigmoid
 
-__all__ = ["Linear", "Scaling", "fit_linear", "fit_scaling", "one_thread", "scaled"]
+__all__ = ["Linear", "Scaling", "fit_linear", "fit_scaling", "one_thread"]
 
 _SHARED_SD, _DEVIATION_SD, _GROUP_SD, _EFFECT_SD = 0.5, 0.1, 1.0, 0.35
 _MAX_Z = 4.0
@@ -36,22 +36,12 @@ class Scaling:
     def apply(self, x: NDArray[np.float32], start: int = 0) -> NDArray[np.float32]:
         """Return z of columns ``start`` … of the training matrix, (n, columns) float32."""
         part = slice(start, start + x.shape[1])
-        return scaled(x, self.unit[part], self.mean[part], self.sd[part])
-
-
-def scaled(
-    x: NDArray[np.float32],
-    unit: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    sd: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Return z of columns and their scalings; the arguments broadcast."""
-    z = np.arcsinh(x / unit)
-    z -= mean
-    z /= sd
-    np.clip(z, -_MAX_Z, _MAX_Z, out=z)
-    z[np.isnan(z)] = 0.0
-    return np.asarray(z)
+        z = np.arcsinh(x / self.unit[part])
+        z -= self.mean[part]
+        z /= self.sd[part]
+        np.clip(z, -_MAX_Z, _MAX_Z, out=z)
+        z[np.isnan(z)] = 0.0
+        return np.asarray(z)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +81,16 @@ class Linear:
             known = levels >= 0
             out += np.where(known, values[np.where(known, levels, 0)], 0.0)
         return out
+
+    def shifted(self, columns: Mapping[int, float]) -> Linear:
+        """Return the same with a logit that a column's 1, against its 0, moves by so much more."""
+        intercepts, slopes = self.intercepts.copy(), self.slopes.copy()
+        for j, shift in columns.items():
+            nothing, whole = self.scaling.apply(np.array([[0.0], [1.0]], np.float32), j)[:, 0]
+            own = shift / float(whole - nothing)
+            slopes[:, j] += np.float32(own)
+            intercepts -= own * float(nothing)
+        return replace(self, intercepts=intercepts, slopes=slopes)
 
 
 @contextmanager

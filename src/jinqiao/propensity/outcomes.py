@@ -6,6 +6,7 @@ stands implies the earlier ones; a reversal takes a stage back and counts as not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from jinqiao.domain.stage import Polarity, Stage
 from jinqiao.propensity.delay import Cases
 
-__all__ = ["CHAIN", "OUTCOMES_SQL", "Folded", "fold", "stage_cases"]
+__all__ = ["CHAIN", "OUTCOMES_SQL", "Folded", "fold", "offers_at", "stage_cases"]
 
 CHAIN = (Stage.CLICK, Stage.APPLICATION, Stage.APPROVAL, Stage.ACTIVATION)
 """The stages that have a model, in order."""
@@ -71,6 +72,16 @@ def fold(decisions: pa.Table, outcomes: pa.Table) -> Folded:
     return _implied(reached, ended, learnt, decisions["shown_us"].to_numpy())
 
 
+def offers_at(decisions: pa.Table, places: Sequence[tuple[str, int]]) -> NDArray[np.int64]:
+    """Return the decision rows of some traces and positions; one that is not there is left out."""
+    traces, positions = zip(*places, strict=True) if places else ((), ())
+    table = pa.table(
+        {"trace_id": pa.array(traces, pa.string()), "position": pa.array(positions, pa.int64())}
+    )
+    row, known = _match(decisions, table)
+    return row[known]
+
+
 def _match(decisions: pa.Table, outcomes: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return, per outcome, the decision row of its trace and position, and whether there is one."""
     traces = decisions["trace_id"].combine_chunks().dictionary_encode()
@@ -105,6 +116,7 @@ def stage_cases(
     place: int,
     institution: NDArray[np.int64],
     as_of_us: int,
+    product: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], Cases]:
     """Return the rows that reached the stage before, and how each case stands at the instant."""
     rows = np.flatnonzero(folded.reached[:, place - 1])
@@ -113,4 +125,5 @@ def stage_cases(
     end[folded.ended[rows, place]] = 0
     end[folded.reached[rows, place]] = 1
     after = np.maximum(folded.learnt_us[rows, place] - began, 0)
-    return rows, Cases(institution[rows], np.maximum(as_of_us - began, 0), end, after)
+    own = None if product is None else product[rows]
+    return rows, Cases(institution[rows], np.maximum(as_of_us - began, 0), end, after, own)

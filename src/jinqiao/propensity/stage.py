@@ -5,7 +5,8 @@ Usable alone with anyone's arrays: ``fit_stage(x, y, names=..., times=..., seed=
 The candidates are our ridge logistic with group deviations (``linear``), LightGBM (``trees``) and
 the mean of their logits (``blend``); beside them stand two baselines, a constant and a plain
 logistic regression (scikit-learn). Rows are cut by time: the earliest 70 % fit, the next 15 %
-calibrate (and stop the trees), the latest 15 % judge. The chosen one is then fitted on all rows.
+calibrate (and stop the trees), the latest 15 % judge. The chosen one is then fitted on all rows;
+its slope is that of its early fit on rows it did not see, its level that of all rows (``levels``).
 
 Source: Ke et al., "LightGBM", NeurIPS 2017; Niculescu-Mizil & Caruana, ICML 2005 (calibration).
 """
@@ -20,9 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jinqiao.domain.time import DAY_US
 from jinqiao.errors import InputError, SchemaError
 from jinqiao.propensity.boosting import Binned
 from jinqiao.propensity.calibration import fit_platt, sigmoid
+from jinqiao.propensity.levels import fit_shifts, recency
 from jinqiao.propensity.linear import Linear, fit_linear, one_thread
 from jinqiao.propensity.measure import compare
 
@@ -30,6 +33,7 @@ __all__ = ["KINDS", "Judged", "Levels", "StageModel", "StageSpec", "fit_stage"]
 
 KINDS = ("constant", "logistic", "linear", "trees", "blend")
 _FEW = 40
+_LEVEL_ROWS = 20_000
 _FILTERS = threading.Lock()
 """Held while warnings are silenced: the filters are everybody's, and stages fit side by side."""
 
@@ -40,7 +44,9 @@ class StageSpec:
 
     ``best`` is the blend, unless another kind is better out of time beyond doubt. The baselines are
     never served but for the constant, when nothing beats it; the card says how they compare.
-    ``monotone`` maps a column to +1 or −1. ``strength`` multiplies the ridge penalties.
+    ``monotone`` maps a column to +1 or −1. ``strength`` multiplies the ridge penalties. ``exact``
+    names columns of 0 and 1 whose level is set right at the end, whatever the ridge made of it; in
+    that step rows count half for every ``half_life_days`` before the newest (times in µs).
     """
 
     rounds: int = 100
@@ -54,6 +60,8 @@ class StageSpec:
     choice: str = "best"
     strength: float = 4.0
     monotone: Mapping[str, int] = field(default_factory=dict)
+    exact: tuple[str, ...] = ()
+    half_life_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +222,41 @@ def _best(rows: _Rows, times: NDArray[np.integer] | None, setup: _Setup) -> Stag
         return replace(_constant(rows, names, stage, metrics), judged=judged("constant"))
     final = _fit_kind(rows, chosen, setup, rounds, binned)
     card = _card(metrics, chosen, 0 if chosen == "linear" else rounds, rows, trained[chosen])
-    early = trained[chosen]
-    return replace(final, slope=early.slope, shift=early.shift, card=card, judged=judged(chosen))
+    final = _levelled(replace(final, slope=_slope(rows, cut, trained[chosen])), rows, when, spec)
+    return replace(final, card=card, judged=judged(chosen))
+
+
+def _slope(rows: _Rows, cut: _Cut, early: StageModel) -> float:
+    """Return the slope of a kind's logit on all rows it was not fitted on."""
+    rest = rows.part(np.concatenate(cut[1:]))
+    return fit_platt(early.score(rest.x, rest.levels), rest.y, rest.w)[0]
+
+
+def _levelled(model: StageModel, rows: _Rows, when: NDArray[Any], spec: StageSpec) -> StageModel:
+    """Return a model whose level is right on its rows, overall and for the named columns."""
+    part = np.arange(0, len(rows.y), max(1, len(rows.y) // _LEVEL_ROWS))
+    some = rows.part(part)
+    half = None if spec.half_life_days is None else spec.half_life_days * DAY_US
+    weights = some.w * recency(when[part], half)
+    exact = [model.names.index(name) for name in spec.exact] if model.linear is not None else []
+    score = model.slope * model.score(some.x, some.levels)
+    shift, columns = fit_shifts(score, some.y, weights, some.x[:, exact])
+    if model.linear is None or not exact:
+        return replace(model, shift=shift)
+    own = columns / (model.slope * model.shares[0])
+    linear = model.linear.shifted(dict(zip(exact, own.tolist(), strict=True)))
+    return replace(model, shift=shift, linear=linear)
 
 
 def _chosen(metrics: Mapping[str, Any], kinds: tuple[str, ...]) -> str:
-    """Return the kind to serve: the blend, unless another is better beyond doubt out of time."""
+    """Return the kind to serve: the blend, unless another is better beyond doubt out of time.
+
+    A blend that even a constant beats gives way to the best kind.
+    """
     best = min(kinds, key=lambda kind: metrics[kind]["log_loss"])
     if "blend" not in kinds or best == "blend":
+        return best
+    if metrics["constant"]["log_loss"] < metrics["blend"]["log_loss"]:
         return best
     return best if metrics[best]["gain"]["blend"][1] > 0 else "blend"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from jinqiao.propensity.columns import (
     product_matrix,
 )
 from jinqiao.propensity.delay import Delays, fit_delays
-from jinqiao.propensity.outcomes import OUTCOMES_SQL, fold, stage_cases
+from jinqiao.propensity.outcomes import OUTCOMES_SQL, fold, offers_at, stage_cases
 from jinqiao.propensity.rates import LEAN_CASES, Tally, smooth
 from jinqiao.store.base import Lake
 
@@ -111,6 +111,7 @@ def training_set(
     *,
     as_of_us: int,
     purpose: Purpose = Purpose.PERSONALISE,
+    sold_out: Sequence[tuple[str, int]] = (),
 ) -> TrainingSet:
     """Return the shown offers known at an instant, joined to features no newer than the showing.
 
@@ -118,6 +119,8 @@ def training_set(
     ----------
     features : profile snapshots by their as-of (µs): ``customer_id`` and feature columns.
     products : the products on sale, in PRODUCTS' columns; others' rows are left out and counted.
+    sold_out : trace and position of clicks that found no unit: a yes of the click, no case of what
+        follows, because nothing could.
 
     A customer absent from the newest snapshot (no consent now) is left out of all training.
 
@@ -144,11 +147,13 @@ def training_set(
     shown_us = shown["shown_us"].to_numpy().astype(np.int64)
     house = _codes(products["institution_id"])
     settled = np.flatnonzero(shown_us <= as_of_us - _CLICK_LAG_US)
-    label = folded.reached[settled, 0].astype(np.float64)
+    clicked = folded.reached[:, 0].copy()
+    clicked[offers_at(shown, sold_out)] = True
+    label = clicked[settled].astype(np.float64)
     sure = np.ones(len(settled))
     stages = [StageRows(settled, Delays(label, sure, sure, label))]
     for place in (1, 2, 3):
-        rows, cases = stage_cases(folded, place, house[product], as_of_us)
+        rows, cases = stage_cases(folded, place, house[product], as_of_us, product)
         stages.append(StageRows(rows, fit_delays(cases)))
     first_day = int(shown_us.min() // DAY_US) if len(shown_us) else as_of_us // DAY_US
     days = as_of_us // DAY_US - first_day + 1
