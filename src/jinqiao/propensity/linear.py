@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from jinqiao.propensity.calibration import sigmoid
 
-__all__ = ["Linear", "Scaling", "fit_linear", "fit_scaling", "one_thread"]
+__all__ = ["Linear", "Scaling", "fit_linear", "fit_scaling", "one_thread", "scaled"]
 
 _SHARED_SD, _DEVIATION_SD, _GROUP_SD, _EFFECT_SD = 0.5, 0.1, 1.0, 0.35
 _MAX_Z = 4.0
@@ -36,12 +36,22 @@ class Scaling:
     def apply(self, x: NDArray[np.float32], start: int = 0) -> NDArray[np.float32]:
         """Return z of columns ``start`` … of the training matrix, (n, columns) float32."""
         part = slice(start, start + x.shape[1])
-        z = np.arcsinh(x / self.unit[part])
-        z -= self.mean[part]
-        z /= self.sd[part]
-        np.clip(z, -_MAX_Z, _MAX_Z, out=z)
-        z[np.isnan(z)] = 0.0
-        return np.asarray(z)
+        return scaled(x, self.unit[part], self.mean[part], self.sd[part])
+
+
+def scaled(
+    x: NDArray[np.float32],
+    unit: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    sd: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return z of columns and their scalings; the arguments broadcast."""
+    z = np.arcsinh(x / unit)
+    z -= mean
+    z /= sd
+    np.clip(z, -_MAX_Z, _MAX_Z, out=z)
+    z[np.isnan(z)] = 0.0
+    return np.asarray(z)
 
 
 @dataclass(frozen=True, slots=True)
