@@ -21,7 +21,7 @@ from jinqiao.flow.banks.arrive import arrive
 from jinqiao.flow.banks.home import BankClock, bank_engine
 from jinqiao.flow.banks.ledgers import read_bank
 from jinqiao.propensity import CommitteeSpec, area_figures, cross_fit
-from jinqiao.propensity.committee import fit_members
+from jinqiao.propensity.members import fit_members
 
 OUT = Path(__file__).resolve().parent / "out" / "bank_learning.json"
 ASKED = ("amount", "duration", "payments", "age")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from jinqiao.errors import InputError
 from jinqiao.propensity.calibration import weighted_auc
 
-__all__ = ["CrossFit", "area_figures", "cross_fit", "stratified"]
+__all__ = ["CrossFit", "area_figures", "copies", "cross_fit", "stratified"]
 
 Learn = Callable[
     [NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]
@@ -26,6 +26,7 @@ Learn = Callable[
 """(x, y, x of others) → their scores."""
 
 _RESAMPLES = 2000
+_ONE_LABEL, _MIXED = 0.98, 3.0
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,25 @@ class CrossFit:
 
 
 def stratified(
-    y: NDArray[np.floating], folds: int, rng: np.random.Generator
+    y: NDArray[np.floating],
+    folds: int,
+    rng: np.random.Generator,
+    groups: NDArray[np.integer] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Return the rows of each fold, each with its share of either label.
 
-    Raises InputError when a label has fewer rows than there are folds.
+    Rows of one of ``groups`` (n,) are in one fold, dealt by the group's first label. Raises
+    InputError when a label has fewer rows (or groups) than there are folds.
     """
     y = np.asarray(y)
+    if groups is not None:
+        _, first, of = np.unique(groups, return_index=True, return_inverse=True)
+        if len(first) < len(y):
+            parts_of = stratified(y[first], folds, rng)
+            fold = np.empty(len(first), np.int64)
+            for place, part in enumerate(parts_of):
+                fold[part] = place
+            return [np.flatnonzero(fold[of] == place) for place in range(folds)]
     parts: list[list[NDArray[np.int64]]] = [[] for _ in range(folds)]
     for label in (0.0, 1.0):
         rows = np.flatnonzero(y == label)
@@ -63,6 +76,23 @@ def stratified(
     return [np.sort(np.concatenate(part)) for part in parts]
 
 
+def copies(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return a code a row, (n,), the same for rows that are copies of each other.
+
+    Rows equal in every column are copies where such rows are nearly always of one label and by
+    chance some would not be; else they are people alike, and each row is for itself.
+    """
+    filled = np.where(np.isfinite(x), x, -9.87654321e8)
+    _, place = np.unique(filled, axis=0, return_inverse=True)
+    code = np.asarray(place, np.int64).reshape(-1)
+    rows, yes = np.bincount(code), np.bincount(code, weights=np.asarray(y, np.float64))
+    many, base = rows > 1, float(np.mean(y))
+    by_chance = 1 - base ** rows[many] - (1 - base) ** rows[many]  # of two labels
+    pure = ((yes == 0) | (yes == rows))[many]
+    told = by_chance.sum() >= _MIXED and pure.mean() >= _ONE_LABEL
+    return code if told else np.arange(len(code))
+
+
 def cross_fit(
     x: NDArray[np.floating],
     y: NDArray[np.floating],
@@ -71,16 +101,20 @@ def cross_fit(
     folds: int = 10,
     repeats: int = 5,
     seed: int = 0,
+    groups: NDArray[np.integer] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> CrossFit:
-    """Return every learner's scores in the same folds. ``progress`` is told the share done."""
+    """Return every learner's scores in the same folds. ``progress`` is told the share done.
+
+    Rows of one of ``groups`` (n,) are never on both sides of a fold.
+    """
     rows: NDArray[np.float64] = np.asarray(x, np.float64)
     label: NDArray[np.float64] = np.asarray(y, np.float64)
     scores = {name: np.zeros((repeats, len(label))) for name in learners}
     fold = np.zeros((repeats, len(label)), np.int64)
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, 11, repeat])
-        for place, part in enumerate(stratified(label, folds, rng)):
+        for place, part in enumerate(stratified(label, folds, rng, groups)):
             keep = np.ones(len(label), bool)
             keep[part] = False
             fold[repeat, part] = place

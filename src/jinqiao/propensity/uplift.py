@@ -25,9 +25,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jinqiao.engines.given import labels_of
 from jinqiao.errors import InputError, SchemaError
 from jinqiao.propensity.linear import one_thread
-from jinqiao.propensity.tables import columns_of, labels_of, matrix_of
+from jinqiao.propensity.tables import columns_of, matrix_of
 
 __all__ = ["Uplift", "UpliftModel", "fit_uplift"]
 
