@@ -55,7 +55,7 @@ def make_world(size: int, *, seed: int, spec: str = "standard", log_days: int = 
         popularity=np.ones(p),
         base_chances=np.tile(np.array([0.05, 0.2, 0.4, 0.7], np.float32), (p, 1)),
         prices=PriceTables(np.zeros(size, np.int32), free, free.copy(), free.copy()),
-        worths=Worths.published(np.full(9, 0.05)),
+        worths=Worths.published(),
         schedules=Schedules.of(products),
         settings=Settings(),
         versions=Versions("s", "m", "p", "c", None),

@@ -13,8 +13,6 @@ from jinqiao.engines.worth import (
     APPLICATION,
     APPROVAL,
     cheapest,
-    class_average,
-    estimate_fit,
     estimate_worth,
     expected_applications,
     expected_payout,
@@ -78,14 +76,6 @@ def test_worth_is_benefit_by_fit_less_the_excess_cost() -> None:
     assert least.tolist() == [[100.0, np.inf], [300.0, 50.0], [np.inf, np.inf]]
     worth = estimate_worth(np.array([400.0, 400.0, 10.0]), 0.5, cost, least[:, code])
     assert worth.tolist() == [[200.0, 0.0, 5.0], [200.0, 200.0, 5.0], [200.0, 200.0, 5.0]]
-
-
-def test_fit_is_one_half_at_the_class_average() -> None:
-    """Fit grows with the chance of a click against its class, from 0 towards 1."""
-    average = class_average(np.array([0.1, 0.3, 0.5]), np.array([0, 0, 1]), 3)
-    assert average.tolist() == [0.2, 0.5, 0.0]
-    fit = estimate_fit(np.array([0.2, 0.4, 0.0, 0.0]), np.array([0.2, 0.2, 0.2, 0.0]))
-    assert fit == pytest.approx([0.5, 2 / 3, 0.0, 0.5])
 
 
 def test_arrays_of_another_shape_are_refused() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jinqiao import shelf
 from jinqiao.domain.shelf import Versions
 from jinqiao.engines.allocation import PriceTables
-from jinqiao.shelf.serving import CLASSES, Moments
+from jinqiao.shelf.serving import Moments
 
 NOW_US = 1_754_020_800_000_000
 N, P = 40, 12
@@ -80,7 +80,7 @@ def serving(n: int = N, p: int = P, **changes: Any) -> shelf.Serving:
         "popularity": np.linspace(1.0, 2.0, p),
         "base_chances": np.full((p, 4), 0.1, np.float32),
         "prices": PriceTables((np.arange(n) % 2).astype(np.int32), zero, zero, zero),
-        "worths": shelf.Worths.published(np.full(len(CLASSES), 0.05)),
+        "worths": shelf.Worths.published(),
         "schedules": shelf.Schedules.of(products(p)),
         "settings": shelf.Settings(),
         "versions": Versions("snap1", "chain1", "plan1", "cat1", None),

@@ -11,8 +11,9 @@ APPROVAL or ACTIVATION (a disbursement is paid as an activation).
     v = a + min(E[payout | shown], β·max(a, 0))
 
 ``fit`` in [0, 1] is how well a pair suits: the share of a class's benefit this activation brings.
-It is not observed. `estimate_fit` reads it from the learnt chance of a click against the average
-of the class: someone twice as drawn to a class as others needs it more. A market knows it.
+It is not observed. What is observed of it is a choice: the engine takes the chance that this
+customer, once approved, goes on to use the product, ``chances[:, 3]``. Of all steps it is the one
+that is the customer's own with nothing left to find out or to be refused. A market knows the fit.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ __all__ = [
     "APPLICATION",
     "APPROVAL",
     "cheapest",
-    "class_average",
-    "estimate_fit",
     "estimate_worth",
     "expected_applications",
     "expected_payout",
@@ -121,29 +120,6 @@ def estimate_worth(
     gain = np.asarray(class_benefit_minor, np.float64) * np.asarray(fit, np.float64)
     worth: Floats = np.maximum(gain - excess, 0.0)
     return worth
-
-
-def class_average(
-    p_click: NDArray[np.floating], class_code: NDArray[np.integer], n_classes: int
-) -> Floats:
-    """Return the mean chance of a click of each class, (n_classes,); 0 for a class unseen."""
-    seen = np.bincount(class_code, minlength=n_classes)
-    total = np.bincount(class_code, np.asarray(p_click, np.float64), minlength=n_classes)
-    mean: Floats = total / np.maximum(seen, 1)
-    return mean
-
-
-def estimate_fit(p_click: ArrayLike, average: ArrayLike) -> Floats:
-    """Return the fit of each pair in [0, 1]: ρ / (1 + ρ), ρ = chance of a click ÷ class average.
-
-    An average pair fits by one half, one twice as likely to be clicked by two thirds. Whatever
-    the positions the chances were learnt at, ρ does not change when all are scaled alike.
-    ``average`` broadcasts against ``p_click``; where both are 0 the fit is one half.
-    """
-    click = np.asarray(p_click, np.float64)
-    mean = np.asarray(average, np.float64)
-    both = click + mean
-    return np.where(both > 0, click / np.where(both > 0, both, 1.0), 0.5)
 
 
 def _checked(

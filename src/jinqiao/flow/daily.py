@@ -29,7 +29,6 @@ from jinqiao.flow.plan import (
     Planned,
     PlanPairs,
     all_pairs,
-    average_click,
     plan_pairs,
     plan_version,
     scores_of,
@@ -39,7 +38,6 @@ from jinqiao.flow.plan import (
 from jinqiao.flow.wiring import Engine, Progress, nothing_to_say
 from jinqiao.match import PriceTables
 from jinqiao.shelf import Schedules, Serving, Settings, Worths
-from jinqiao.shelf.serving import CLASSES
 
 if TYPE_CHECKING:
     from jinqiao.propensity import ChainModel, TrainingSet
@@ -333,7 +331,7 @@ def make_serving(
         popularity=np.zeros(p),
         base_chances=np.tile(np.array(_BASE_CHANCES, np.float32), (p, 1)),
         prices=_free(n, p),
-        worths=Worths.published(np.zeros(len(CLASSES))),
+        worths=Worths.published(),
         schedules=Schedules.of(
             products,
             [x.schedule.hours for x in offered],
@@ -355,7 +353,6 @@ def make_serving(
         chances=Scorer(model, profiles, products) if model else None,
     )
     pairs = all_pairs(serving, as_of_us)
-    serving = replace(serving, worths=Worths.published(average_click(serving, pairs)))
     return _with_popularity(serving, pairs), catalog, pairs
 
 

@@ -18,15 +18,14 @@ from jinqiao import match
 from jinqiao.domain.catalog import Catalog, Period
 from jinqiao.domain.shelf import Context
 from jinqiao.domain.time import DAY_US, from_us, local_date
-from jinqiao.engines.worth import class_average, expected_applications, expected_payout, pair_value
+from jinqiao.engines.worth import expected_applications, expected_payout, pair_value
 from jinqiao.errors import JinqiaoError
 from jinqiao.flow.settings import PlanSettings
 from jinqiao.shelf import Requests, Serving
 from jinqiao.shelf.scoring import Scores, candidates, score
-from jinqiao.shelf.serving import CLASSES
 
 __all__ = [
-    "AllPairs", "PlanPairs", "Planned", "all_pairs", "average_click", "everyone_at",
+    "AllPairs", "PlanPairs", "Planned", "all_pairs", "everyone_at",
     "horizon_of", "over_days", "plan_pairs", "plan_version", "scores_of", "solve_plan",
     "visits_a_day",
 ]  # fmt: skip
@@ -140,11 +139,6 @@ def all_pairs(serving: Serving, at_us: int) -> AllPairs:
         rows, top = customer.astype(np.int32), np.ones(len(asked), np.int8)
         chances = serving.chances(rows, product, asked, rows, top)
     return AllPairs(asked, found.start, customer, product, chances)
-
-
-def average_click(serving: Serving, pairs: AllPairs) -> NDArray[np.float64]:
-    """Return the mean chance of a click of each class over what everyone may see, (G,)."""
-    return class_average(pairs.chances[:, 0], serving.class_code[pairs.product], len(CLASSES))
 
 
 def scores_of(serving: Serving, pairs: AllPairs) -> Scores:

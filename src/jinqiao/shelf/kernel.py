@@ -50,7 +50,7 @@ class Decider:
         rule, prices, worths = serving.settings, serving.prices, serving.worths
         self._goods = (
             serving.class_code, serving.comparable_cost_minor, serving.payout_minor,
-            serving.paid_stage, worths.benefit_minor, worths.average_click, prices.count,
+            serving.paid_stage, worths.benefit_minor, prices.count,
             prices.cost, prices.approval, float(rule.refusal_harm_minor), float(rule.beta),
         )  # fmt: skip
 
@@ -210,7 +210,7 @@ def _least(may, class_code, cost, n_classes):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _money(  # type: ignore[no-untyped-def]
-    chances, goods, least, segment, class_code, cost, payout, stage, benefit, average, count, spend,
+    chances, goods, least, segment, class_code, cost, payout, stage, benefit, count, spend,
     approval, harm, beta, out,
 ):  # fmt: skip
     """Fill in worth, value and price, (3, m); without ``least`` the worth is there already."""
@@ -219,10 +219,7 @@ def _money(  # type: ignore[no-untyped-def]
         g = class_code[p]
         c = chances[i]
         if least.size:
-            click = np.float64(c[0])
-            both = click + average[g]
-            fit = click / both if both > 0 else 0.5
-            out[0, i] = max(benefit[g] * fit - max(cost[p] - least[g], 0.0), 0.0)
+            out[0, i] = max(benefit[g] * np.float64(c[3]) - max(cost[p] - least[g], 0.0), 0.0)
         out[1, i] = value_of(c, out[0, i], payout[p], stage[p], harm, beta)
         use = np.float64(c[0]) * np.float64(c[1])
         price = count[segment, p] * use

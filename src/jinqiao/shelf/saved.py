@@ -33,12 +33,11 @@ _FORMAT = 1
 _ARRAYS = (
     "allowed", "open_to_all", "popularity", "base_chances",
     "price_segment", "price_count", "price_cost", "price_approval",
-    "benefit_minor", "average_click", "first_us", "last_us", "from_hour", "to_hour",
+    "benefit_minor", "first_us", "last_us", "from_hour", "to_hour",
     "index_digest", "index_row",
 )  # fmt: skip
 _FINITE = (
     "popularity", "base_chances", "price_count", "price_cost", "price_approval", "benefit_minor",
-    "average_click",
 )  # fmt: skip
 _SAMPLE = 64
 
@@ -90,7 +89,7 @@ def read(directory: Path | str, *, chances: Chances | None = None) -> Serving:
             profiles, products, a["allowed"], a["open_to_all"], a["popularity"],
             a["base_chances"],
             PriceTables(a["price_segment"], a["price_count"], a["price_cost"], a["price_approval"]),
-            Worths(a["benefit_minor"], a["average_click"]),
+            Worths(a["benefit_minor"]),
             Schedules(
                 a["first_us"], a["last_us"], a["from_hour"], a["to_hour"],
                 tuple(tuple(c) if c else None for c in settings["channels"]),
@@ -152,7 +151,6 @@ def _arrays(serving: Serving) -> dict[str, NDArray[Any]]:
         "price_cost": prices.cost,
         "price_approval": prices.approval,
         "benefit_minor": serving.worths.benefit_minor,
-        "average_click": serving.worths.average_click,
         "first_us": when.first_us,
         "last_us": when.last_us,
         "from_hour": when.from_hour,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from jinqiao.engines.worth import (
     cheapest,
-    estimate_fit,
     estimate_worth,
     expected_applications,
     expected_payout,
@@ -98,7 +97,7 @@ def score(
         if serving.chances is not None:
             moment, top = request[pairs].astype(np.int32), np.ones(len(requests), np.int8)
             chances[pairs] = serving.chances(customer, goods, requests, moment, top)
-        worth[pairs] = _worth(serving, (customer, goods), chances[pairs, 0])
+        worth[pairs] = _worth(serving, (customer, goods), chances[pairs, 3])
         found = _money(serving, (customer, goods), chances[pairs], worth[pairs])
         value[pairs], price[pairs] = found
     return Scores(chances, worth, value, price)
@@ -136,18 +135,22 @@ def placed_scores(
 def _worth(
     serving: Serving,
     pairs: tuple[NDArray[np.int32], NDArray[np.int32]],
-    p_click: NDArray[np.float32],
+    p_use: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Return the worth of pairs; the cheapest alternative is one the customer may have."""
+    """Return the worth of pairs; the cheapest alternative is one the customer may have.
+
+    ``p_use`` (m,): the chance that the customer, once approved, uses it (``engines.worth``).
+    """
     customer, product = pairs
     group = serving.class_code[product]
     rows, place = _distinct(customer, serving.profiles.num_rows)
     least = np.full((len(rows), len(CLASSES)), np.inf)
     found = cheapest(serving.may_see(rows), serving.comparable_cost_minor, serving.class_code)
     least[:, : found.shape[1]] = found
-    fit = estimate_fit(p_click, serving.worths.average_click[group])
     benefit = serving.worths.benefit_minor[group]
-    return estimate_worth(benefit, fit, serving.comparable_cost_minor[product], least[place, group])
+    return estimate_worth(
+        benefit, p_use, serving.comparable_cost_minor[product], least[place, group]
+    )
 
 
 def _distinct(

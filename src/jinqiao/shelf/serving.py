@@ -111,20 +111,14 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Worths:
-    """What turns a click's chance into a fit, and a fit into money (``engines.worth``), (G,) each.
-
-    ``benefit_minor`` : what a fitting activation of a class is worth. ``average_click`` : the mean
-    chance of a click of the class when the snapshot was made.
-    """
+    """What a fitting activation of a class is worth, minor units (``engines.worth``), (G,)."""
 
     benefit_minor: NDArray[np.float64]
-    average_click: NDArray[np.float64]
 
     @classmethod
-    def published(cls, average_click: NDArray[np.floating]) -> Worths:
-        """Return the published benefits beside an average click of each class of CLASSES."""
-        benefit = np.array([CLASS_BENEFIT_MINOR[ProductClass(name)] for name in CLASSES], float)
-        return cls(benefit, np.asarray(average_click, np.float64))
+    def published(cls) -> Worths:
+        """Return the published benefits of the classes of CLASSES."""
+        return cls(np.array([CLASS_BENEFIT_MINOR[ProductClass(name)] for name in CLASSES], float))
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +315,6 @@ class Serving:
             "prices.cost": (self.prices.cost, (s, p)),
             "prices.approval": (self.prices.approval, (s, p)),
             "worths.benefit_minor": (self.worths.benefit_minor, (g,)),
-            "worths.average_click": (self.worths.average_click, (g,)),
             "schedules.first_us": (self.schedules.first_us, (p,)),
         }
         for name, (array, shape) in shapes.items():
