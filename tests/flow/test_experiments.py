@@ -147,6 +147,7 @@ def test_an_effect_is_found_and_nothing_where_there_is_none(world: World) -> Non
 
 def test_a_customer_has_one_arm_in_every_shelf_and_the_log_says_it(world: World) -> None:
     """Alone or among a thousand, today and tomorrow, in this server and another: one arm."""
+    world.live.rank(Requests.one(Context(from_us(world.clock()), "s")), log=False)
     start(world, SHORT)
     world.clock.now_us += 1
     many = world.live.rank(world.requests(PEOPLE)).rows()

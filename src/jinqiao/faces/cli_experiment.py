@@ -160,8 +160,9 @@ def show(
         from jinqiao.flow.experiment_found import intervals_svg
 
         told = row["found"]["metrics"] + row["found"]["stages"]
-        names = [f"{metric_name(one['metric'], call.out.language)} · {one['arm']}" for one in told]
-        svg.write_text(intervals_svg(row["name"], told, names) + "\n", encoding="utf-8")
+        names = [metric_name(one["metric"], call.out.language) for one in told]
+        drawn = intervals_svg(row["name"], told, names, arms=len(row["arms"]) > 2)
+        svg.write_text(drawn + "\n", encoding="utf-8")
     call.out.value(row, lambda: _say_found(call.out, row, currency))
 
 
@@ -185,17 +186,22 @@ def metric_name(metric: str, language: str) -> str:
     return render(code, language) if code in codes() else metric
 
 
-def metric_text(metric: str, value: float | None, currency: str, *, change: bool = False) -> str:
-    """Return a metric's value, or a change of it, as people write it."""
+def metric_text(metric: str, value: float | None, currency: str, *, change: str = "") -> str:
+    """Return a metric's value as people write it.
+
+    ``change``: it is a difference, written with its sign ("+") or without ("size"); one of shares
+    is in percentage points.
+    """
     from jinqiao.domain.money import Money
 
     if value is None:
         return "–"
-    sign = "+" if change and value > 0 else ""
+    sign = "+" if change == "+" and value > 0 else ""
+    unit = " pp" if change else "%"
     if metric.endswith(("_rate", "_rate_badged")):
-        return f"{sign}{100 * value:.2f}%"
+        return f"{sign}{100 * value:.2f}{unit}"
     if metric == "cost_bps":
-        return f"{sign}{value / 100:.2f}%"
+        return f"{sign}{value / 100:.2f}{unit}"
     if metric.endswith("_minor"):
         return f"{sign}{Money(round(value), currency)}"
     return f"{sign}{value:.4f}"
@@ -252,14 +258,14 @@ def _say_found(out: Output, row: dict[str, Any], currency: str) -> None:
 
 
 def _line(out: Output, one: dict[str, Any], currency: str) -> dict[str, Any]:
-    def text(field: str, change: bool = True) -> str:
+    def text(field: str, change: str = "+") -> str:
         return metric_text(one["metric"], one[field], currency, change=change)
 
     mark = {True: out.both("更好", "better"), False: out.both("更差", "worse"), None: ""}
     broken = one.get("broken")
     return {
         "name": metric_name(one["metric"], out.language), "arm": one["arm"],
-        "control": text("control_value", False), "value": text("arm_value", False),
+        "control": text("control_value", ""), "value": text("arm_value", ""),
         "change": text("difference"), "from": text("lower"), "to": text("upper"),
         "mark": out.both("越过", "passed") if broken else mark[one["better"]],
     }  # fmt: skip

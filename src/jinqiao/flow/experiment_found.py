@@ -65,7 +65,7 @@ def found_of(engine: Engine, trial: Trial, now_us: int) -> dict[str, Any]:
     return row | {
         "split": {"p": found.sample_ratio_p, "whole": found.whole},
         "metrics": told(trial.metrics), "stages": told(STAGES), "guardrails": rails,
-        "verdict": _verdict(found, first, min(counts.values())),
+        "verdict": _verdict(found, first, min(counts.values()), trial.stopped_at is None),
     }  # fmt: skip
 
 
@@ -99,7 +99,9 @@ def _difference(one: ArmDifference) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _verdict(found: ExperimentResult, first: Sequence[ArmDifference], units: int) -> dict[str, Any]:
+def _verdict(
+    found: ExperimentResult, first: Sequence[ArmDifference], units: int, running: bool
+) -> dict[str, Any]:
     """Return what to do now, as a message's code and numbers: a broken split before all else."""
     decided = [one for one in first if one.decided]
     good = [one for one in decided if (one.difference > 0) == (BETTER[one.metric] == "up")]
@@ -117,23 +119,33 @@ def _verdict(found: ExperimentResult, first: Sequence[ArmDifference], units: int
         return _said("experiment_better", arm=best.arm_name, metric=best.metric)
     if decided:
         return _said("experiment_worse", arm=decided[0].arm_name, metric=decided[0].metric)
-    return _said("experiment_go_on", metric=first[0].metric)
+    open_ = "experiment_go_on" if running else "experiment_left_open"
+    return _said(open_, metric=first[0].metric)
 
 
 def _said(code: str, **numbers: object) -> dict[str, Any]:
     return {"code": code, "numbers": numbers}
 
 
-def intervals_svg(title: str, rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """Return differences as a plot: each in per cent of the control's, 0 is no difference."""
+def intervals_svg(
+    title: str, rows: Sequence[dict[str, Any]], names: Sequence[str], *, arms: bool = False
+) -> str:
+    """Return differences as a plot: each in per cent of the control's, 0 is no difference.
+
+    ``arms``: say beside each metric of which arm it is.
+    """
     lines = []
+
+    def note(row: dict[str, Any]) -> str:
+        return str(row["arm"]) if arms else ""
+
     for row, name in zip(rows, names, strict=True):
         base = row["control_value"]
         if base and row["lower"] is not None and row["upper"] is not None:
             value, lower, upper = (
                 100 * row[end] / abs(base) for end in ("difference", "lower", "upper")
             )
-            lines.append(insight.Span(name, value, lower, upper, row["better"]))
+            lines.append(insight.Span(name, value, lower, upper, row["better"], note(row)))
         else:
-            lines.append(insight.Span(name, None, None, None, None))
+            lines.append(insight.Span(name, None, None, None, None, note(row)))
     return insight.svg_intervals(title, lines)

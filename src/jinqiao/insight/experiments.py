@@ -71,7 +71,8 @@ class ArmDifference:
     """One metric of one arm less the control's, with an interval that holds at every look.
 
     ``control`` and ``arm`` are plain means, or ratios; ``narrowed`` is the share of variance that
-    the covariate took away. Before there is enough to say, the interval is everything.
+    the covariate took away. Before there is enough to say (too few, or nothing ever happened), the
+    interval is everything.
     """
 
     metric: str
@@ -273,7 +274,7 @@ def _difference(
     raw = math.sqrt(sum(float(plain[m].var(ddof=1)) / int(m.sum()) for m in masks))
     value = float(y[arm].mean() - y[control].mean())
     looks = max(float(seen[0][control | arm].sum()), 1.0)
-    silent = seen[1] or not math.isfinite(error)
+    silent = seen[1] or not error > 0 or not math.isfinite(error)
     half = math.inf if silent else error * anytime_factor(looks, alpha)
     middle = value if math.isfinite(value) else 0.0
     return ArmDifference(

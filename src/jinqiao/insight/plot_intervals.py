@@ -10,6 +10,7 @@ from jinqiao.insight.plot import _image, _text
 __all__ = ["Span", "svg_intervals"]
 
 _LEFT, _RIGHT, _ROW, _TOP = 230.0, 610.0, 36, 44
+_NOTE = 20
 _GOOD, _BAD, _OPEN = "#0b6e69", "#b4530a", "currentColor"
 
 
@@ -17,7 +18,8 @@ _GOOD, _BAD, _OPEN = "#0b6e69", "#b4530a", "currentColor"
 class Span:
     """A difference in per cent with the ends of its interval, None before there is one.
 
-    ``better``: decided for the better, for the worse, or None: not decided.
+    ``better``: decided for the better, for the worse, or None: not decided. ``note`` is a second,
+    smaller line of the label.
     """
 
     label: str
@@ -25,6 +27,7 @@ class Span:
     lower: float | None
     upper: float | None
     better: bool | None
+    note: str = ""
 
 
 def svg_intervals(title: str, rows: Sequence[Span]) -> str:
@@ -35,7 +38,8 @@ def svg_intervals(title: str, rows: Sequence[Span]) -> str:
     """
     ends = [abs(x) for row in rows for x in (row.lower, row.upper) if x is not None]
     most = _round_up(max(ends, default=1.0))
-    bottom = _TOP + len(rows) * _ROW
+    step = _ROW + (_NOTE if any(row.note for row in rows) else 0)
+    bottom = _TOP + len(rows) * step
 
     def at(value: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * (value / most + 1) / 2
@@ -51,13 +55,15 @@ def svg_intervals(title: str, rows: Sequence[Span]) -> str:
     ]  # fmt: skip
     said = []
     for place, row in enumerate(rows):
-        y = _TOP + place * _ROW + 12
+        y = _TOP + place * step + 12
         parts.append(_text(_LEFT - 16, y + 5, row.label, "end"))
+        if row.note:
+            parts.append(_text(_LEFT - 16, y + 5 + _NOTE, row.note, "end"))
         text = "–"
         if row.value is not None and row.lower is not None and row.upper is not None:
             text = f"{row.value:+.1f}% ({row.lower:+.1f} … {row.upper:+.1f})"
             parts.append(_mark(row.better, at(row.value), (at(row.lower), at(row.upper)), y))
-        said.append(f"{row.label}: {text}")
+        said.append(f"{row.label} {row.note}: {text}".replace(" :", ":"))
     return _image(title, "; ".join(said), bottom + 34, parts)
 
 

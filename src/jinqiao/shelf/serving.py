@@ -415,9 +415,11 @@ class Serving:
         return bits.view(np.bool_)
 
 
-_OF_PRODUCTS = frozenset(
-    name for name, item in vars(Serving).items() if isinstance(item, cached_property)
-)
+_OF_PRODUCTS = frozenset({
+    "class_code", "house_code", "zone_code", "cost_minor", "comparable_cost_minor", "payout_minor",
+    "paid_stage", "product_ids",
+})  # fmt: skip
+"""What depends on the products alone, so that a variant need not find it out again."""
 
 
 def _zone(name: str, risk_level: int) -> int:

@@ -58,7 +58,7 @@ def _words(visit: Visit) -> dict[str, Any]:
     def name(metric: str) -> str:
         return metric_name(metric, language)
 
-    def value(metric: str, number: float | None, change: bool = False) -> str:
+    def value(metric: str, number: float | None, change: str = "") -> str:
         return metric_text(metric, number, currency, change=change)
 
     def verdict(told: dict[str, Any]) -> str:

@@ -39,11 +39,9 @@ def experiment_page(engine: Engine, experiment_id: str, language: str) -> Experi
     row = _dated(experiment_show(engine, experiment_id))
     found = row["found"]
     told = [*found["metrics"], *(one for one in found["stages"] if _new(one, found["metrics"]))]
-    many = len(row["arms"]) > 2
-    names = [
-        f"{_name(one['metric'], language)}{' · ' + one['arm'] if many else ''}" for one in told
-    ]
-    plot = intervals_svg(render("experiment_plot", language), told, names) if told else ""
+    names = [_name(one["metric"], language) for one in told]
+    title, many = render("experiment_plot", language), len(row["arms"]) > 2
+    plot = intervals_svg(title, told, names, arms=many) if told else ""
     return ExperimentPage(row, found, plot, engine.settings.marketplace.currency)
 
 
