@@ -164,6 +164,21 @@ class Units:
                     break
         return out
 
+    def by_state(self) -> tuple[Mapping[tuple[str, str], int], Mapping[tuple[str, str], int]]:
+        """Return what is posted, and what is reserved, by limit and period."""
+        found: tuple[dict[tuple[str, str], int], dict[tuple[str, str], int]] = ({}, {})
+        for units in self._units.values():
+            for unit in units:
+                if unit.state in ("posted", "reserved"):
+                    at, own = (0, unit.posted) if unit.state == "posted" else (1, unit.held)
+                    found[at][unit.key] = found[at].get(unit.key, 0) + own
+        return found
+
+    def ended(self) -> tuple[int, int]:
+        """Return how many units were posted, and how many came back."""
+        states = [unit.state for units in self._units.values() for unit in units]
+        return states.count("posted"), states.count("expired") + states.count("void")
+
     def taken(self) -> Mapping[tuple[str, str], int]:
         """Return what is reserved or posted, by limit and period."""
         return {key: units for key, units in self._taken.items() if units}
