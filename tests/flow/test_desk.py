@@ -10,7 +10,7 @@ import pytest
 
 from jinqiao.domain.consent import Purpose
 from jinqiao.errors import InputError, NotFound, SchemaError, Unavailable
-from jinqiao.flow import books, bulk, desk, keys, models, people, pieces, rejected, tagging
+from jinqiao.flow import books, bulk, desk, keys, model_record, people, pieces, rejected, tagging
 from jinqiao.flow.intake import apply_catalog, publish_consent_texts, receive_file
 from jinqiao.flow.wiring import Engine, open_engine
 from jinqiao.flow.workspace import init_workspace
@@ -74,7 +74,7 @@ def test_nothing_published_is_said_so(engine: Engine) -> None:
     with pytest.raises(Unavailable):
         desk.plan_report(engine)
     with pytest.raises(NotFound):
-        models.model_show(engine)
+        model_record.model_show(engine)
     with pytest.raises(Unavailable):
         tagging.count_rule(engine, "age >= 30")
     assert all(tag["count"] is None for tag in tagging.tag_list(engine, "tag"))

@@ -129,7 +129,7 @@ def models(
     request: Request, principal: Annotated[Principal, Depends(Asks("model.read"))]
 ) -> Response:
     """Return every model on record and every decision about them, newest first."""
-    from jinqiao.flow.models import model_list
+    from jinqiao.flow.model_record import model_list
 
     return answered(plain(model_list(service_of(request).engine)))
 
@@ -141,7 +141,7 @@ def model(
     model_id: ModelId,
 ) -> Response:
     """Return one model with its card (data, settings, features with purposes) and decisions."""
-    from jinqiao.flow.models import model_show
+    from jinqiao.flow.model_record import model_show
 
     return answered(plain(model_show(service_of(request).engine, _named(model_id))))
 
@@ -168,7 +168,7 @@ def rollback(
     asked: RollbackAsked,
 ) -> Response:
     """Put the former champion back; the next publish serves it."""
-    from jinqiao.flow.models import roll_back_model
+    from jinqiao.flow.model_record import roll_back_model
 
     engine = service_of(request).engine
     return answered(plain(roll_back_model(engine, actor=principal.name, reason=asked.reason)))
@@ -182,7 +182,7 @@ def promote(
     asked: PromotionAsked,
 ) -> Response:
     """Make a model the champion; the next publish serves it."""
-    from jinqiao.flow.models import promote_model
+    from jinqiao.flow.model_record import promote_model
 
     row = promote_model(
         service_of(request).engine, model_id, actor=principal.name, reason=asked.reason,

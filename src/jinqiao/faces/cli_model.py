@@ -28,7 +28,7 @@ def add(app: typer.Typer) -> None:
 
 def listed(call: Call) -> None:
     """List every model on record, newest first, with its status; the champion is published."""
-    from jinqiao.flow.models import model_list
+    from jinqiao.flow.model_record import model_list
 
     with call.engine() as engine:
         found = model_list(engine)
@@ -63,7 +63,7 @@ def show(
     call: Call, model: str = typer.Argument("", help="The model's id; else the champion.")
 ) -> None:
     """Show the model card: data, figures out of time beside baselines, features, decisions."""
-    from jinqiao.flow.models import model_page, model_show
+    from jinqiao.flow.model_record import model_page, model_show
 
     with call.engine() as engine:
         found = model_show(engine, model)
@@ -113,7 +113,7 @@ def promote(
     reason: str = typer.Option("", help="Why; it is recorded. Needed with --force."),
 ) -> None:
     """Make a model the champion: the next publish serves it."""
-    from jinqiao.flow.models import promote_model
+    from jinqiao.flow.model_record import promote_model
 
     with call.engine() as engine:
         row = promote_model(engine, model, actor=call.actor, reason=reason, force=force)
@@ -122,7 +122,7 @@ def promote(
 
 def rollback(call: Call, reason: str = typer.Option("", help="Why; it is recorded.")) -> None:
     """Put the former champion back: the next publish serves it, until one is promoted by name."""
-    from jinqiao.flow.models import roll_back_model
+    from jinqiao.flow.model_record import roll_back_model
 
     with call.engine() as engine:
         found = roll_back_model(engine, actor=call.actor, reason=reason)

@@ -248,7 +248,8 @@ def train_chain(
     What is learnt is a challenger, and becomes the champion unless it is worse (``flow.models``).
     None when there was too little to learn from, now and ever.
     """
-    from jinqiao.flow.models import champion_chain, train_challenger
+    from jinqiao.flow.model_record import champion_chain
+    from jinqiao.flow.models import train_challenger
 
     rows = training_rows(engine, as_of_us)
     if rows is not None:
@@ -290,7 +291,7 @@ def _clicks_known(engine: Engine, as_of_us: int) -> int:
 
 def read_model(engine: Engine) -> ChainModel | None:
     """Return the champion on record, or None before there is one."""
-    from jinqiao.flow.models import champion_chain
+    from jinqiao.flow.model_record import champion_chain
 
     return champion_chain(engine)
 

@@ -95,6 +95,8 @@ def test_every_page_fits_and_nothing_complains(
     _checked(desk)
     desk.locator(".metric summary").first.click()
     _checked(desk)
+    _follow(desk, desk.locator("nav a[href='/models']"))
+    _checked(desk)
     assert page.complaints == []
     assert desk.complaints == []
 

@@ -39,7 +39,7 @@ class ModelsPage:
 def models_page(engine: Engine, language: str, *, days: int = 28) -> ModelsPage:
     """Return the models on record and the champion's drift over the last days that were logged."""
     from jinqiao.flow.model_drift import model_drift
-    from jinqiao.flow.models import model_list
+    from jinqiao.flow.model_record import model_list
 
     found = model_list(engine)
     rows = [_dated(row) for row in found["models"]]
