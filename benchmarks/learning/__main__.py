@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.match.table import Goal, verdict, write, written
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "learning.json"
-MODULES = ("funnel", "bandit", "credit_files", "market_policies")
+MODULES = ("funnel", "bandit", "credit_files", "market_policies", "context")
 GOALS = {
     "youngest_cohort_error_28": Goal(0.045, 0.03),
     "youngest_cohort_error_14": Goal(0.084, 0.06),

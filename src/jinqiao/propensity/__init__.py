@@ -15,6 +15,7 @@ from jinqiao.propensity.chain import ChainModel, ChainSpec, train
 from jinqiao.propensity.columns import ContextColumns
 from jinqiao.propensity.committee import Committee, CommitteeSpec, fit_committee
 from jinqiao.propensity.contest import MARGIN, StageContest, contest, faults_of
+from jinqiao.propensity.context import ContextGain, context_gain, with_context
 from jinqiao.propensity.drift import Reference, read_reference, reference_of, write_reference
 from jinqiao.propensity.folds import CrossFit, area_figures, cross_fit
 from jinqiao.propensity.odds import (
@@ -57,6 +58,7 @@ __all__ = [
     "Committee",
     "CommitteeSpec",
     "ContextColumns",
+    "ContextGain",
     "CrossFit",
     "Judging",
     "Levels",
@@ -79,6 +81,7 @@ __all__ = [
     "chain_version",
     "champion",
     "contest",
+    "context_gain",
     "contributions",
     "cross_fit",
     "faults_of",
@@ -103,6 +106,7 @@ __all__ = [
     "save",
     "train",
     "training_set",
+    "with_context",
     "work_key",
     "write_reference",
 ]

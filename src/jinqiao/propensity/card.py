@@ -117,6 +117,7 @@ def card_page(card: Mapping[str, Any]) -> str:
             lines += ["| model | log-loss | 95 % | AUC | 95 % | calibration error | by chance |",
                       "|---|---|---|---|---|---|---|"]  # fmt: skip
             lines += [_metric_line(kind, found) for kind, found in stage["metrics"].items()]
+    lines += _context_lines(card.get("context"))
     lines += ["", "## Features", "", "| feature | unit | purposes |", "|---|---|---|"]
     lines += [
         f"| {f['name']} | {f.get('unit') or '–'} | {', '.join(f['purposes'])} |"
@@ -135,6 +136,26 @@ def _listed(card: Mapping[str, Any]) -> str:
 def _settings_line(stage: str, settings: Mapping[str, Any]) -> str:
     told = ", ".join(f"{name} {value}" for name, value in settings.items() if value != {})
     return f"| {stage} | {told} |"
+
+
+def _context_lines(found: Mapping[str, Any] | None) -> list[str]:
+    """Return what time, place, channel and scene add, or nothing where it was not judged."""
+    if not found:
+        return []
+    nats, low, high = found["nats"]
+    text = (
+        "Time, place, channel and scene, by the linear part with them and without, out of time: "
+        f"{nats:+.4f} nats a shown offer (95 % {low:+.4f} to {high:+.4f}); AUC {found['auc']:.3f}, "
+        f"without {found['auc_without']:.3f}."
+    )
+    if found["lift"] is not None:
+        lift, low, high = found["lift"]
+        text += (
+            f" On {found['shelves']:,} logged shelves they change which offer comes first in "
+            f"{found['differ']:.0%}, and clicks of the first by {lift:+.1%} ({low:+.1%} to "
+            f"{high:+.1%})."
+        )
+    return ["", "## Context", "", text]
 
 
 def _stage_line(stage: Mapping[str, Any], waiting: int) -> str:

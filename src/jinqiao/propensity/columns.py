@@ -21,7 +21,8 @@ from jinqiao.domain.time import DAY_US
 from jinqiao.errors import SchemaError
 
 __all__ = [
-    "CLASSES", "LABELS", "PAIR_NEEDS", "PRODUCT_COLUMNS", "ContextColumns", "Customers", "Layout",
+    "CLASSES", "CONTEXT_COLUMNS", "LABELS", "PAIR_NEEDS", "PRODUCT_COLUMNS", "ContextColumns",
+    "Customers", "Layout",
     "class_codes", "customer_layout", "customers", "other_columns", "pair_columns",
     "product_matrix",
 ]  # fmt: skip
@@ -40,7 +41,7 @@ PRODUCT_COLUMNS = (
     "rate_approval_product", "rate_approval_institution",
     "rate_activation_product", "rate_activation_institution",
 )  # fmt: skip
-_CONTEXT_COLUMNS = (
+CONTEXT_COLUMNS = (
     "hour", "hour_sin", "hour_cos", "weekday", "weekend", "days_to_month_end", "bought",
     *(f"channel_is_{name}" for name in _CHANNELS), *(f"scene_is_{name}" for name in _SCENES),
     "position", "position_2", "position_3", "position_4",
@@ -117,16 +118,16 @@ class Layout:
     @property
     def names(self) -> tuple[str, ...]:
         """Return every column name: customer, product, context, pair."""
-        return self.customer + PRODUCT_COLUMNS + _CONTEXT_COLUMNS + _PAIR_COLUMNS
+        return self.customer + PRODUCT_COLUMNS + CONTEXT_COLUMNS + _PAIR_COLUMNS
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
-        return len(self.customer), len(PRODUCT_COLUMNS), len(_CONTEXT_COLUMNS), len(_PAIR_COLUMNS)
+        return len(self.customer), len(PRODUCT_COLUMNS), len(CONTEXT_COLUMNS), len(_PAIR_COLUMNS)
 
 
 def other_columns() -> tuple[str, ...]:
     """Return the columns that are no feature of a profile: product, context, pair."""
-    return PRODUCT_COLUMNS + _CONTEXT_COLUMNS + _PAIR_COLUMNS
+    return PRODUCT_COLUMNS + CONTEXT_COLUMNS + _PAIR_COLUMNS
 
 
 def customer_layout(
