@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -70,3 +72,31 @@ def test_it_is_stopped_by_its_form(desk: TestClient, shop: Service) -> None:
     assert (row["running"], row["stopped_why"]) == (False, "seen enough")
     assert row["stopped_by"].startswith("operator:")
     assert stop_experiment(shop.engine, "more-learning", actor="x", why="y")["stopped_by"] != "x"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [(390, 844), (1280, 900)], ids=["phone", "desk"])
+def test_the_pages_fit_in_both_languages(
+    browser: Any, site: str, shop: Service, operator_key: str, size: tuple[int, int]
+) -> None:
+    """No sideways scroll and no complaint of the browser."""
+    drawn = replace(TRIAL, experiment_id=f"drawn-{size[0]}", arms=(Arm("a", 0.5), Arm("b", 0.5)))
+    start_experiment(shop.engine, drawn, actor="ann")
+    context = browser.new_context(viewport=dict(zip(("width", "height"), size, strict=True)),
+                                  base_url=site)  # fmt: skip
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda one: complaints.append(one.text))
+    page.goto("/desk")
+    page.fill("#key", operator_key)
+    with page.expect_navigation():
+        page.locator("main button").click()
+    for language in ("zh", "en"):
+        for path in ("/experiments", f"/experiments/{drawn.experiment_id}"):
+            assert page.goto(f"{path}?lang={language}").status == 200
+            root = "document.documentElement"
+            assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth"), path
+            assert page.locator("h1").count() == 1
+    context.close()
+    stop_experiment(shop.engine, drawn.experiment_id, actor="ann", why="drawn")
+    assert complaints == []
