@@ -102,6 +102,47 @@ def test_what_is_decided_stands_within_the_room() -> None:
         assert dual.at(moved, 1e-9).bound == pytest.approx(whole.bound(terms, moved), rel=1e-12)
 
 
+def test_a_rise_of_prices_concerns_only_those_who_take_what_becomes_dearer() -> None:
+    """With room to rise and none to fall, decided sums are right wherever prices rise within it."""
+    from jinqiao.engines.allocation.dual import Dual, Leash, Meter
+
+    pairs, rows = shop()
+    terms, chunk = compiled(pairs, rows)
+    rng = np.random.default_rng(4)
+    duals = rng.uniform(0.0, 0.2, len(rows)) * (np.arange(len(rows)) < P)
+    cores = []
+    for fall, rise in ((0.3, 0.3), (0.0, 0.3), (0.0, np.inf)):
+        at, tally = Reference.of(terms, duals, fall, rise), Tally.empty(terms)
+        core = scan_chunk(terms, chunk, at, tally)
+        cores.append(core.n_pairs)
+        dual = Dual.of(terms, tally, core, Meter(1), terms.ceiling)
+        moved = duals + rng.uniform(0.0, 0.3, len(rows)) * (duals > 0)
+        leash = Leash(terms, Facts.of(chunk, P, 1), at)
+        assert leash.safe(moved)
+        assert leash.safe(np.maximum(duals - 0.01, 0.0)) == (fall > 0)
+        whole = Tally.empty(terms)
+        scan_chunk(terms, chunk, Reference.of(terms, moved, 0.0), whole)
+        assert dual.at(moved, 1e-9).bound == pytest.approx(whole.bound(terms, moved), rel=1e-12)
+    assert cores[1] < cores[0]
+
+
+@pytest.mark.parametrize("off", [0.0, 0.1, 3.0])
+def test_prices_however_far_off_still_lead_to_the_gap(off: float) -> None:
+    """Yesterday's prices, some a little off, and those of quite another problem all lead there."""
+    pairs, rows = shop(40_000)
+    cold = solve(pairs, 2, rows, n_products=P)
+    rng = np.random.default_rng(5)
+    names, duals = cold.row_names, cold.duals + 0.3 * (off > 1) * rng.random(len(rows))
+    prices = dict(
+        zip(names, (duals * np.exp(off * rng.standard_normal(len(rows)))).tolist(), strict=True)
+    )
+    warm = solve(pairs, 2, rows, n_products=P, warm=prices)
+    found = certify(pairs, 2, rows, warm)
+    assert found.gap <= 2e-4
+    assert found.violation_max == 0.0
+    assert warm.certificate.passes <= cold.certificate.passes + 4.0
+
+
 def test_choices_of_chunks_are_the_choices_of_the_whole() -> None:
     """Written chunk by chunk or at once, with the core's choices, a plan is the same."""
     pairs, rows = shop()

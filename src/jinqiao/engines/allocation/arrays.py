@@ -65,6 +65,7 @@ class Tables(NamedTuple):
     has_chance: bool
     chance_by_use: bool
     room: Floats
+    rise: Floats
     flat: bool
 
 
@@ -117,7 +118,7 @@ def tables_of(terms: Terms, chunk: Chunk, at: Reference) -> Tables:
         by_cost = np.zeros(terms.n_cells)
     return Tables(
         base, by_use, bool(by_use.any()), by_cost, bool(by_cost.any()),
-        by_chance, bool(by_chance.any()), use is None, at.room, chunk.flat,
+        by_chance, bool(by_chance.any()), use is None, at.room, at.rise, chunk.flat,
     )  # fmt: skip
 
 

@@ -94,23 +94,26 @@ class Leash:
     taut: bool = False
 
     @property
-    def reach(self) -> Floats:
+    def reach(self) -> tuple[Floats, Floats]:
+        """How far prices may rise and fall before the pass is made again, (n_cells,) each."""
         room = self.at.room
         finite = room[np.isfinite(room)]
         usual = float(np.sqrt(np.mean(finite**2))) if len(finite) else 0.0
-        return 3.0 * room + 2.0 * usual
+        return 3.0 * self.at.rise + 2.0 * usual, 3.0 * room + 2.0 * usual
 
     def safe(self, duals: Floats) -> bool:
         """Say whether every decision of the pass stands at these prices."""
-        return bool((self.moved(duals) <= self.at.room).all())
+        up, down = self.moved(duals)
+        return bool((up <= self.at.rise).all() and (down <= self.at.room).all())
 
-    def moved(self, duals: Floats) -> Floats:
-        """Return by how much the price of a pair of each cell has moved at most, (n_cells,)."""
-        return price_moves(self.terms, self.facts, duals - self.at.duals)
+    def moved(self, duals: Floats) -> tuple[Floats, Floats]:
+        """Return by how much the price of a pair of each cell has risen and fallen at most."""
+        return price_ways(self.terms, self.facts, duals - self.at.duals)
 
     def passed(self, duals: Floats) -> bool:
         """Say whether the price of a cell is out of reach."""
-        return bool((self.moved(duals) > self.reach).any())
+        (up, down), (rise, fall) = self.moved(duals), self.reach
+        return bool((up > rise).any() or (down > fall).any())
 
     def held(self, start: Floats, end: Floats) -> Floats:
         """Return the prices on the way from start to end where the leash is taut."""
@@ -125,7 +128,13 @@ class Leash:
 
 
 def price_moves(terms: Terms, facts: Facts, change: Floats) -> Floats:
-    """Return the most the price of a pair of each cell moves by a change of duals, (n_cells,).
+    """Return the most the price of a pair of each cell moves by a change of duals, (n_cells,)."""
+    most: Floats = np.maximum(*price_ways(terms, facts, change))
+    return most
+
+
+def price_ways(terms: Terms, facts: Facts, change: Floats) -> tuple[Floats, Floats]:
+    """Return the most the price of a pair of each cell rises and falls, (n_cells,) each.
 
     A pair's price moves by use·(count + chance·approval) + cost·money, bilinear, so that it moves
     most where use, chance and cost are at an end of their range: exactly that where a product has
@@ -137,8 +146,7 @@ def price_moves(terms: Terms, facts: Facts, change: Floats) -> Floats:
     by_cost = cost_range * cost
     up = by_use.max(axis=0) + by_cost.max(axis=0)
     down = by_use.min(axis=0) + by_cost.min(axis=0)
-    most: Floats = np.maximum(up, -down)
-    return most
+    return up, -down
 
 
 @dataclass(eq=False)

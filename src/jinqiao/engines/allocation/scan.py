@@ -88,7 +88,7 @@ def _others(t: Any, r: Any, n: Any, cell: Any, at: Any, taken: Any, up: Any) -> 
         up[i] = r[i] + t.room[cell[i]]
     low, high = np.inf, -np.inf
     for i in range(taken):
-        low = min(low, r[at[i]] - t.room[cell[at[i]]])
+        low = min(low, r[at[i]] - t.rise[cell[at[i]]])
         up[at[i]] = -np.inf
     for i in range(n):
         high = max(high, up[i])
@@ -168,7 +168,7 @@ def scan(
         left = np.int64(k)
         for i in range(taken):
             j = first + at[i]
-            if top[i] - t.room[cell[at[i]]] >= sure:
+            if top[i] - t.rise[cell[at[i]]] >= sure:
                 sums[b, 1] += weight * a.value[j]
                 sums[b, 2] += weight
                 _pick(a, j, cell[at[i]], t.flat, weight, picks[b])

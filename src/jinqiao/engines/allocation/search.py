@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from jinqiao.engines.allocation.dual import Dual, Leash, Meter, Point, price_mov
 from jinqiao.engines.allocation.facts import Facts
 from jinqiao.engines.allocation.infeasible import conflict, infeasible
 from jinqiao.engines.allocation.rounding import Rounded, margins, round_plan
+from jinqiao.engines.allocation.scatter import near_prices, unsettled
 from jinqiao.engines.allocation.terms import Reference, Terms
 from jinqiao.errors import NotConverged
 
@@ -39,7 +40,7 @@ _LOOSE = 1e-2
 """The gap at which a search told to stop is content with its first plan."""
 
 _WARM = 0.1
-"""The share of customers left undecided by prices brought along."""
+"""The share of customers left undecided by prices brought along that are near."""
 
 _SCANS, _TRIES, _SHAKES = 6, 4, 20
 """Passes over everyone for one smoothing; roundings of one pass; shaken ones while none holds."""
@@ -53,8 +54,11 @@ _ROUNDS = 4
 _SURE, _DRAWS = 1.0, 6
 """Standard errors of a price left as its room; draws they are estimated from."""
 
-_BLUR = 2e-3
+_BLUR = 1.2e-2
 """Times rows over customers: the share of the value a sample is not asked to settle."""
+
+_SHARE, _LOSS = 0.1, 0.25
+"""The share of the gap asked for that prices may be off, and that smoothing may give away."""
 
 Floats = NDArray[np.float64]
 Pass = Callable[[Reference], tuple[Tally, Core]]
@@ -108,6 +112,8 @@ class Search:
     duals: Floats | None = None
     best: Found | None = None
     rng: np.random.Generator = field(init=False)
+    rise: Floats | float = 0.0
+    """How far a price may rise, (n_cells,), where that is more than its room."""
     sampler: np.random.Generator = field(init=False)
     """Draws samples and nothing else, so that a source may draw ahead what will be asked for."""
     reached: tuple[Floats, float] = field(init=False)
@@ -118,8 +124,10 @@ class Search:
         self.reached = np.zeros(len(self.terms.rows)), 0.1
         self.sampler = np.random.default_rng([self.seed, 1])
 
-    def run(self, warm: Floats | None = None) -> None:
+    def run(self, warm: Floats | None = None, near: bool = False) -> None:
         """Find prices and a plan; stop at the gap asked for, or when told to.
+
+        ``warm`` are prices to begin with; where they are ``near`` no sample is asked.
 
         An interruption (Ctrl-C) is taken as such a word; a second one goes through. Where there is
         no plan yet the search goes on to the first one it finds, at a loose gap.
@@ -127,7 +135,7 @@ class Search:
         first, asked = self.scale(), self.gap_target
         with _one_blas_thread():
             try:
-                self._run(first, warm)
+                self._run(first, warm, near)
             except KeyboardInterrupt:
                 if self.meter.stopped:
                     raise
@@ -136,15 +144,18 @@ class Search:
                 self.meter.stop, self.gap_target = None, max(asked, _LOOSE)
                 self.meter.stopped = False
                 duals = self.reached[0]
-                self._run(first, duals if duals.any() else warm)
+                self._run(first, duals if duals.any() else warm, near=True)
                 self.gap_target, self.meter.stopped = asked, True
         if self.best is None:
             self._refuse()
 
-    def _run(self, first: Chunk, warm: Floats | None) -> None:
+    def _run(self, first: Chunk, warm: Floats | None, near: bool = False) -> None:
         n, m = self.source.facts.n_customers, len(self.terms.rows)
-        if warm is None:
-            duals, mu, room = self._samples(first)
+        near = near or n <= _SMALL
+        if warm is not None and not self._helps(first, warm):
+            warm = None
+        if warm is None or not near:
+            duals, mu, room = self._samples(first, warm)
             polish = getattr(self.source, "polish", None)
             if polish is not None:
                 duals, mu, room = polish(self.terms, (duals, mu, room), self.meter)
@@ -155,6 +166,13 @@ class Search:
             room = 0.5 * _quantile(margin, _WARM * len(margin)) if n > _SMALL else np.inf
         self._everyone(duals, (mu, _narrowest(m, n)), room)
 
+    def _helps(self, first: Chunk, warm: Floats) -> bool:
+        """Say whether the first sample is better bounded by these prices than by none."""
+        free = self._scan_sample(first, Reference.of(self.terms, np.zeros(len(warm)), 0.0))[0]
+        prices = np.minimum(warm, self.terms.ceiling)
+        tally = self._scan_sample(first, Reference.of(self.terms, prices, 0.0))[0]
+        return tally.bound(self.terms, prices) < free.exact
+
     def scale(self) -> Chunk:
         """Measure values and rows on the first sample, and return it."""
         size = _ladder(self.source, len(self.terms.rows))[0]
@@ -164,14 +182,15 @@ class Search:
         self.terms = self.terms.scaled(*_scales(core, self.terms, self.source.facts))
         return first
 
-    def _samples(self, first: Chunk) -> tuple[Floats, float, float | Floats]:
+    def _samples(self, first: Chunk, warm: Floats | None) -> tuple[Floats, float, float | Floats]:
         """Return prices, smoothing and the room of prices to begin with for everyone."""
         terms, m, n = self.terms, len(self.terms.rows), self.source.facts.n_customers
         ceiling = np.minimum(terms.ceiling, 30.0 * terms.value_scale / terms.size)
-        duals, mu, noise, trust = np.zeros(m), 1.0, None, 1.0
+        noise, trust = None, 1.0
         room: float | Floats = np.inf
         sizes = _ladder(self.source, m)
-        for size, next_size in pairwise(sizes):
+        duals, mu = (np.zeros(m), 1.0) if warm is None else (warm, _narrowest(m, sizes[0]))
+        for size in sizes[:-1]:
             chunk = first if noise is None else self.source.sample(terms, size, self.sampler)
             spot = self._settle(
                 lambda at, chunk=chunk: self._scan_sample(chunk, at),  # type: ignore[misc]
@@ -181,22 +200,23 @@ class Search:
             if noise is not None:
                 trust = _ratio(change, noise)
             duals, mu = self.reached = spot.point.duals, spot.mu
-            noise = self._noise(spot, chunk)
-            room = _SURE * trust * noise if next_size > _SMALL else np.inf
+            weight = float(np.mean(chunk.weight))
+            noise = self._noise(spot, weight)
+            room = _SURE * trust * noise if n > _SMALL else np.inf
+            fall, rise = near_prices(terms, self.source.facts, spot.dual, spot.point, weight)
             near = max(_NEAR, 20 * m) / max(n, 1) * chunk.n_customers
             room = np.maximum(room, 0.5 * _quantile(margins(spot.dual, duals), near))
+            room, self.rise = np.maximum(room, fall), np.maximum(room, rise)
         return duals, mu, room
 
-    def _noise(self, spot: _Spot, chunk: Chunk) -> Floats:
+    def _noise(self, spot: _Spot, weight: float) -> Floats:
         """Return the standard error of each cell's price from having seen a sample, (n_cells,).
 
         H⁻¹g for the noise g of the rows' use, over a few draws of g.
         """
         point, size = spot.point, self.terms.size
-        weight = float(np.mean(chunk.weight))
         spread = np.sqrt(np.abs(point.used) * weight / size)
-        priced = point.duals * size > 1e-9 * self.terms.value_scale
-        free = np.flatnonzero(priced | (np.abs(point.gradient) < 3.0 * spread))
+        free = np.flatnonzero(unsettled(self.terms, point, weight))
         if not len(free):
             return np.zeros(self.terms.n_cells)
         matrix = point.hessian[np.ix_(free, free)]
@@ -232,10 +252,11 @@ class Search:
     ) -> _Spot:
         """Return where prices come to rest, passing again wherever they moved too far for one."""
         mu, least = mus
-        room = np.maximum(room, least * self.terms.value_scale)
+        fall = np.maximum(room, least * self.terms.value_scale)
+        rise = np.maximum(self.rise, fall)
         duals = np.minimum(duals, ceiling)
         for turn in count():
-            at = Reference.of(self.terms, duals, room)
+            at = Reference.of(self.terms, duals, fall, rise)
             tally, core = scan(at)
             dual = Dual.of(self.terms, tally, core, self.meter, ceiling)
             del core  # held by the dual alone, so that it goes before the next pass
@@ -244,15 +265,17 @@ class Search:
             if leash.safe(point.duals) or self.meter.halted() or turn == _SCANS - 1:
                 return _Spot(at, dual, point, mu)
             del dual
-            moved = leash.moved(point.duals)
+            up, down = leash.moved(point.duals)
+            moved = np.maximum(up, down)
             # What was decided wrongly moves prices again: narrow smoothing would be slow at it.
             duals, mu = point.duals, min(mus[0], _WIDER * mu)
+            # Beyond its room a price moves blindly: it may be as far off as it went.
+            lost = (up > rise) | (down > fall)
+            wide = np.maximum(0.35 * moved, 0.35 * fall * 2**turn)
+            wide = np.maximum(np.where(lost, moved, wide), least * self.terms.value_scale)
             if leash.taut:
-                late = turn >= _SCANS - 2
-                room = np.maximum(room, 2.0 * moved if late else moved)
-            else:
-                room = np.maximum(0.35 * moved, 0.35 * room * 2**turn)
-            room = np.maximum(room, least * self.terms.value_scale)
+                wide = np.maximum(wide, fall)
+            fall, rise = wide, np.where(np.isinf(rise), rise, wide)
         raise AssertionError
 
     def _narrow(
@@ -266,11 +289,13 @@ class Search:
         steps = 25 if self.source.facts.n_customers > FIRST else 200
         while True:
             point = dual.at(duals, mu * scale)
-            share = max(0.02 * self.gap_target, part)
+            share = max(_SHARE * self.gap_target, part)
             tolerance = share * max(abs(point.smooth), 1e-9 * mu)
             point = dual.descend(point, mu * scale, steps, tolerance, leash)
             duals = point.duals
-            if mu <= least or leash.taut or self.meter.halted():
+            spare = max(_LOSS * self.gap_target, 4.0 * part)
+            fine = point.loss <= spare * abs(point.smooth)
+            if mu <= least or fine or leash.taut or self.meter.halted():
                 return point, mu
             mu = max(mu / 3.2, least)
 
@@ -315,7 +340,7 @@ class Search:
                 self._round(spot, duals, mu, 0.05 * shake)
         return bool(np.isinf(spot.at.room).all())
 
-    def _all(self, room: float | Floats) -> float | Floats:
+    def _all(self, room: Any) -> Any:
         """Return the room that leaves everyone open, or the one given where memory has none."""
         return room if hasattr(self.source, "polish") else np.inf
 

@@ -48,6 +48,7 @@ def solve(
     threads: int | None = None,
     stop: Callable[[], bool] | None = None,
     segment: NDArray[np.integer] | None = None,
+    near: bool = False,
     clock: Callable[[], float] | None = None,
 ) -> Plan:
     """Return an integral plan with a price for every row and its certificate.
@@ -61,12 +62,14 @@ def solve(
     seed : orders the sample and the rounding; the same seed gives the same plan.
     gap_target : stop at this certified gap; a plan that misses it is returned with
         ``certificate.reached`` false, never thrown away.
-    warm : duals by row name from an earlier plan; rows it does not name start at 0.
+    warm : duals by row name from an earlier plan; rows it does not name start at 0. A sample says
+        how far they are off; where it is bounded better without them they are not used.
     progress : called after every pass with mu, bound, estimate, loss, passes, customers.
     threads : how many read the pairs at once, all processors if None; the plan is the same.
     stop : asked between steps; once it says True the best bound and plan are returned at once.
         An interruption (Ctrl-C) while it works is taken as the same word.
     segment : (n,) numbers ≥ 0 of customers' segments, for rows that speak of ``segments``.
+    near : ``warm`` are prices of very nearly this problem, so that no sample is asked.
     clock : seconds from some instant on, such as ``time.perf_counter``, for the certificate.
 
     Raises
@@ -89,7 +92,7 @@ def solve(
     problem.source.threads = threads or len(os.sched_getaffinity(0))
     meter = Meter(pairs.n_pairs, progress, stop)
     search = Search(problem.terms, problem.source, meter, seed, gap_target)
-    search.run(_start(problem.terms, warm))
+    search.run(_start(problem.terms, warm), near)
     plan = _plan(problem, search)
     if clock is None:
         return plan

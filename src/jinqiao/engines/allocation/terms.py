@@ -107,23 +107,30 @@ class Terms:
 class Reference:
     """The prices of one pass, and how far each cell's may move while its decisions stand.
 
-    ``room`` (n_cells,) in units of value: a customer whose choice could change while the price of
-    every pair stays within its room stays undecided. ``valueless`` reads every value as 0, to see
-    whether the rows alone can be met.
+    ``room`` (n_cells,) in units of value is how far the price of a pair may fall, ``rise`` how far
+    it may rise: a customer whose choice could change meanwhile stays undecided. A rise concerns
+    only those who take the pair. ``valueless`` reads every value as 0, to see whether the rows
+    alone can be met.
     """
 
     duals: Floats
     room: Floats
+    rise: Floats
     count: Floats
     cost: Floats
     approval: Floats
     valueless: bool = False
 
     @classmethod
-    def of(cls, terms: Terms, duals: Floats, room: float | Floats) -> Reference:
-        """Return the reference of duals; one room for all cells, or (n_cells,)."""
-        spread = np.ascontiguousarray(np.broadcast_to(np.float64(room), (terms.n_cells,)))
-        return cls(duals, spread, *terms.tables(duals))
+    def of(
+        cls, terms: Terms, duals: Floats, room: float | Floats, rise: float | Floats | None = None
+    ) -> Reference:
+        """Return the reference of duals; one room for all cells, or (n_cells,), either way."""
+        both = (room, room if rise is None else rise)
+        down, up = (
+            np.ascontiguousarray(np.broadcast_to(np.float64(one), (terms.n_cells,))) for one in both
+        )
+        return cls(duals, down, up, *terms.tables(duals))
 
 
 def cover_of(rows: Sequence[LimitRow], n_segments: int) -> NDArray[np.bool_]:

@@ -132,7 +132,7 @@ def packed_sums(sums: object) -> dict[str, NDArray[Any]]:
 
 def scan_key(at: Reference) -> str:
     """Return the name of a pass at a reference."""
-    return "pass-" + key_of(at.duals, at.room, at.valueless)
+    return "pass-" + key_of(at.duals, at.room, at.rise, at.valueless)
 
 
 def _write(place: Path, text: bytes) -> None:
