@@ -193,7 +193,7 @@ def instants_of(column: pa.ChunkedArray, name: str, *, record: str = "table") ->
         flat = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return flat.cast(pa.int64()).combine_chunks()
     if is_text(kind):
-        return _parsed(column.combine_chunks(), name, record).cast(pa.int64())
+        return _parsed(column.combine_chunks(), name, record)
     if column.null_count == len(column):
         return pa.nulls(len(column), pa.int64())
     raise SchemaError(
@@ -206,10 +206,11 @@ def _parsed(text: pa.Array, name: str, record: str) -> pa.Array:
     text = pc.utf8_trim_whitespace(text)
     text = pc.if_else(pc.is_in(text, pa.array(_NOTHING)), pa.scalar(None, pa.string()), text)
     have = len(text) - text.null_count
-    try:  # ISO 8601, with or without a zone; with one it is taken to UTC
-        return text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        pass
+    for zone in (None, "UTC"):  # ISO 8601, all without or all with a zone, which is taken to UTC
+        try:
+            return text.cast(pa.timestamp("us", zone)).cast(pa.int64())
+        except pa.ArrowInvalid:
+            continue
     best, most = None, 0
     tried = [(one, None) for one in _FORMATS] + [pair for a, b in _TWO_WAYS for pair in
                                                 ((a, b), (b, a))]  # fmt: skip
@@ -219,16 +220,16 @@ def _parsed(text: pa.Array, name: str, record: str) -> pa.Array:
         if read == have and other is not None:
             again = _as(text, other)
             if again.null_count == made.null_count and not again.equals(made):
+                one = text[_first(text.is_valid())].as_py()
                 raise SchemaError(
-                    f"{_first(text, text.is_valid())!r} may be read day first or month first",
+                    f"{one!r} may be read day first or month first",
                     record=record, field=name, fix="write days as 2026-01-31",
                 )  # fmt: skip
         if read == have:
-            return made
+            return made.cast(pa.int64())
         if read > most:
             best, most = made, read
-    wrong = text.is_valid() if best is None else pc.and_(best.is_null(), text.is_valid())
-    row = int(np.argmax(wrong.to_numpy(zero_copy_only=False)))
+    row = _first_odd(text) if best is None else _first(pc.and_(best.is_null(), text.is_valid()))
     raise SchemaError(
         f"{text[row].as_py()!r} is no instant"
         + (" written as the others are" if best is not None else ""),
@@ -241,8 +242,23 @@ def _as(text: pa.Array, form: str) -> pa.Array:
     return pc.strptime(text, format=form, unit="us", error_is_null=True)
 
 
-def _first(text: pa.Array, where: pa.Array) -> Any:
-    return text[int(np.argmax(where.to_numpy(zero_copy_only=False)))].as_py()
+def _first(where: pa.Array) -> int:
+    return int(np.argmax(where.to_numpy(zero_copy_only=False)))
+
+
+def _first_odd(text: pa.Array) -> int:
+    """Return the first row that is not ISO 8601 as most are, the first that stands if none is."""
+    valid = np.flatnonzero(text.is_valid().to_numpy(zero_copy_only=False))
+    for row in valid:
+        for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+            try:
+                text.slice(row, 1).cast(kind)
+                break
+            except pa.ArrowInvalid:
+                continue
+        else:
+            return int(row)
+    return int(valid[0])
 
 
 def labels_of(

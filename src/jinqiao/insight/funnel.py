@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jinqiao.domain.time import DAY_US
+from jinqiao.engines.given import instants_of
 from jinqiao.engines.hazards import Incidence, incidence
-from jinqiao.errors import InputError, SchemaError
+from jinqiao.errors import InputError
 from jinqiao.insight.interval import Z
+from jinqiao.insight.stages import Reached, Stages, read_stages
 
 __all__ = ["Cohort", "LateFunnel", "late_funnel"]
 
@@ -85,38 +88,31 @@ class LateFunnel:
             raise InputError(
                 f"no case started in the last {days:g} days", field="days", fix="ask for more days"
             )
-        p, n = self.p_yes[rows], int(rows.sum())
-        luck = float((p * (1 - p))[~self.decided[rows]].sum()) / n**2
+        p, n, open_ = self.p_yes[rows], int(rows.sum()), ~self.decided[rows]
+        # few cases that have ended, all alike, are no certainty about the open ones
+        ended = int(self.decided.sum())
+        seen = (float(self.p_yes[self.decided].sum()) + 1) / (ended + 2)
+        drawn = (p[open_] * ended + 2 * seen) / (ended + 2)
+        luck = float((drawn * (1 - drawn)).sum()) / n**2
         method = float(np.var(self._spread[:, rows].mean(axis=1))) if len(self._spread) else 0.0
+        method = max(method, float(open_.mean()) ** 2 * seen * (1 - seen) / (ended + 3))
         rate, half = float(p.mean()), Z * np.sqrt(luck + method)
         return Cohort(
             float(days), n, int((~self.decided[rows]).sum()),
             float((p[self.decided[rows]] == 1).sum()) / n,
-            rate, max(rate - half, 0.0), min(rate + half, 1.0),
+            rate, max(float(rate - half), 0.0), min(float(rate + half), 1.0),
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """When each case reached each stage: (n, s + 2) days, inf where it did not; yes, then no."""
-
-    case_id: pa.Array
-    at: Floats
-
-    def known(self, now: float) -> Floats:
-        return np.where(self.at <= now, self.at, np.inf)
-
-    def take(self, rows: NDArray[np.int64]) -> _Table:
-        return _Table(self.case_id.take(pa.array(rows)), self.at[rows])
-
-
 def late_funnel(
-    events: pa.Table,
+    events: Any,
     *,
     stages: Sequence[str],
     yes: str,
     no: Sequence[str] = (),
-    as_of_us: int,
+    as_of_us: int | None = None,
+    as_of: datetime | str | None = None,
+    columns: tuple[str, str, str] = ("case_id", "stage", "occurred_at"),
     half_life_days: float | str | None = "auto",
     seed: int = 0,
 ) -> LateFunnel:
@@ -124,37 +120,42 @@ def late_funnel(
 
     Parameters
     ----------
-    events : case_id (any type), stage (text), occurred_at (timestamp, when it was *learnt*); one
-        row a stage reached, in any order; repeated stages count once, at the earliest.
+    events : a table in any form ``fit_score`` takes. Long: case_id (any type), stage (text),
+        occurred_at (instant or text of one, when it was *learnt*), one row a stage reached, in any
+        order; repeated stages count once, at the earliest. Wide: one row a case, its case_id, and
+        a column of instants for every stage named, empty where it was not reached.
     stages : the stages a case passes, first the one it starts with. yes, no : how it ends; of both
         the earlier counts. Other stages in the table are passed over.
-    as_of_us : rows after this instant are not read. half_life_days : "auto", None, or days.
+    as_of, as_of_us : rows after this instant are not read; without either, the newest row's.
+    columns : what the three columns are called. half_life_days : "auto", None, or days.
     seed : of the interval's 200 resamples.
 
     Raises
     ------
-    SchemaError : a column is missing or has another type. InputError : no case has started; a
-        stage is named twice; a half-life is not above 0.
+    SchemaError : a column is missing or has another type, by row. InputError : no case has started;
+        a stage is named twice or in no row; a half-life is not above 0; both instants.
 
     Examples
     --------
-    >>> from datetime import datetime
-    >>> day = lambda d: datetime(2026, 1, d)
-    >>> events = pa.table({"case_id": [1, 1, 2], "stage": ["apply", "paid", "apply"],
-    ...                    "occurred_at": pa.array([day(1), day(3), day(2)], pa.timestamp("us"))})
-    >>> at_us = int(day(10).timestamp()) * 1_000_000
-    >>> late_funnel(events, stages=["apply"], yes="paid", as_of_us=at_us).cohort(30).counted
+    >>> events = {"case_id": [1, 1, 2], "stage": ["apply", "paid", "apply"],
+    ...           "occurred_at": ["2026-01-01", "2026-01-03", "2026-01-02"]}
+    >>> found = late_funnel(events, stages=["apply"], yes="paid", as_of="2026-01-10")
+    >>> found.cohort(30).counted
     0.5
     """
-    names = [*stages, yes, *no]
-    if not stages or len(set(names)) < len(names):
-        raise InputError("a stage is named twice, or none is", field="stages")
-    table, now = _read(events, tuple(stages), yes, tuple(no)), as_of_us / DAY_US
+    named = Stages(tuple(stages), yes, tuple(no), columns)
+    table = read_stages(events, named)
+    now = _now(as_of, as_of_us, table.newest)
     table = table.take(np.flatnonzero(table.at[:, 0] <= now))
     if not len(table.at):
         raise InputError(
             f"no case has started with {stages[0]!r} by the as-of", field="stages",
             fix="name the stage that every case begins with first",
+        )  # fmt: skip
+    if not (table.at[:, -2:] <= now).any():
+        raise InputError(
+            f"none of {len(table.at)} cases has ended by the as-of: nothing tells how they end",
+            field="yes", fix="wait for the first answers, or name the stages that end a case",
         )  # fmt: skip
     fade = _checked_fade(table, now, half_life_days)
     p, first = _expected(table, now, fade)
@@ -164,33 +165,20 @@ def late_funnel(
     return LateFunnel(table.case_id, now - table.at[:, 0], p, decided, first, fade, draws)
 
 
-def _read(events: pa.Table, stages: tuple[str, ...], yes: str, no: tuple[str, ...]) -> _Table:
-    for name in ("case_id", "stage", "occurred_at"):
-        if name not in events.column_names:
-            raise SchemaError("a column is missing", record="events", field=name)
-    if not pa.types.is_timestamp(events["occurred_at"].type):
-        raise SchemaError(
-            f"a timestamp is needed, not {events['occurred_at'].type}",
-            record="events", field="occurred_at", fix="cast it to timestamp[us], UTC",
-        )  # fmt: skip
-    for name in ("case_id", "stage", "occurred_at"):
-        if events[name].null_count:
-            row = int(np.argmax(events[name].is_null().to_numpy()))
-            raise SchemaError("a value is missing", record=f"events row {row}", field=name)
-    column = {name: i for i, name in enumerate((*stages, yes))}
-    column |= dict.fromkeys(no, len(stages) + 1)
-    place = pc.index_in(events["stage"].cast(pa.string()), pa.array(list(column)))
-    kept = events.filter(place.is_valid())
-    spot = np.array(list(column.values()))[place.drop_null().to_numpy()]
-    coded = kept["case_id"].combine_chunks().dictionary_encode()
-    case = coded.indices.to_numpy(zero_copy_only=False)
-    at = np.full((len(coded.dictionary), len(stages) + 2), np.inf)
-    day = kept["occurred_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() / DAY_US
-    np.minimum.at(at, (case, spot), day)
-    return _Table(coded.dictionary, at)
+def _now(as_of: datetime | str | None, as_of_us: int | None, newest: float) -> float:
+    """Return the instant of the estimate, in days since 1970."""
+    if as_of is not None and as_of_us is not None:
+        raise InputError("one instant is asked for, not two", field="as_of",
+                         fix="give as_of or as_of_us")  # fmt: skip
+    if as_of_us is not None:
+        return as_of_us / DAY_US
+    if as_of is None:
+        return newest
+    told = instants_of(pa.chunked_array([pa.array([as_of])]), "as_of", record="argument")
+    return float(told[0].as_py()) / DAY_US
 
 
-def _checked_fade(table: _Table, now: float, given: float | str | None) -> float | None:
+def _checked_fade(table: Reached, now: float, given: float | str | None) -> float | None:
     if given is None:
         return None
     if isinstance(given, str):
@@ -203,7 +191,7 @@ def _checked_fade(table: _Table, now: float, given: float | str | None) -> float
 
 
 def _expected(
-    table: _Table, now: float, fade: float | None, weight: Floats | None = None
+    table: Reached, now: float, fade: float | None, weight: Floats | None = None
 ) -> tuple[Floats, Incidence]:
     """Return each case's chance of a yes, (n,), and the incidence from the start."""
     known = table.known(now)
@@ -246,7 +234,7 @@ def _by_stage(known: Floats, now: float, w: Floats) -> Floats:
     return np.clip(p, 0.0, 1.0)
 
 
-def _best_fade(table: _Table, now: float) -> float | None:
+def _best_fade(table: Reached, now: float) -> float | None:
     """Return the half-life by which past dates were told best by what was known on them."""
     start = table.at[:, 0].min()
     told = {fade: _expected(table, now, fade)[0] for fade in _FADES}
@@ -272,7 +260,7 @@ def _best_fade(table: _Table, now: float) -> float | None:
     return min(_FADES, key=lambda fade: float(np.mean(errors[fade])))
 
 
-def _resampled(table: _Table, now: float, fade: float | None, rng: np.random.Generator) -> Floats:
+def _resampled(table: Reached, now: float, fade: float | None, rng: np.random.Generator) -> Floats:
     """Return the chances told by resampled cases (Bayesian bootstrap), (draws, n)."""
     n = len(table.at)
     draws = max(20, min(_DRAWS, 4_000_000 // max(n, 1)))
