@@ -4,8 +4,8 @@ A market lives its 28-day random log and learns from it; then evenly drawn shelv
 days, from which nothing is learnt. From these rows every policy of the ladder and the plan is told
 by ``flow.policies``; the truth is the same sessions with that policy's whole shelves in place, to
 people as the log had left them that morning. Limits do not keep products off these shelves, so that
-every one can be made again; but a click that finds no unit left is no click in the log, so what is
-told reads lower than the truth by that share: the ratio of ``random_eligible`` says by how much.
+what a policy would show is not cut by what had run out. A click that finds no unit is a click all the
+same, in the truth and in what is told.
 """
 
 from __future__ import annotations
