@@ -125,6 +125,63 @@ def test_what_is_no_campaign_is_refused() -> None:
         fit_uplift(table, treatment="called", outcome="sold")
 
 
+def test_an_arm_of_several_is_asked_about_by_name() -> None:
+    """Of three arms, two are learnt from when they are named; unnamed, they are listed."""
+    table, _ = campaign(2_400, 9)
+    called = table["called"].to_numpy(zero_copy_only=False)
+    third = np.arange(2_400) % 4 == 0
+    arm = np.where(third, "letter", np.where(called, "call", "none"))
+    given = {**{n: table[n] for n in table.column_names if n != "called"}, "segment": arm}
+    with pytest.raises(InputError, match=r"segment: there are 3 arms: 'call', 'letter', 'none'"):
+        fit_uplift(given, treatment="segment", outcome="bought")
+    one = fit_uplift(given, treatment="segment", outcome="bought", treated="call", control="none")
+    rest = table.filter(pa.array(~third))
+    two = fit_uplift(rest, treatment="called", outcome="bought")
+    assert one.card == two.card
+    every = fit_uplift(given, treatment="segment", outcome="bought", control="none")
+    assert every.card["rows"] == 2_400
+    assert every.card["treated"] == int((arm != "none").sum())
+
+
+def test_a_column_known_only_after_the_contact_is_left_out() -> None:
+    """A visit that the contact brought about is warned of and not learnt from; a lot is no sign."""
+    table, _ = campaign(3_000, 10)
+    called = table["called"].to_numpy(zero_copy_only=False)
+    visit = np.random.default_rng(1).random(3_000) < 0.1 + 0.2 * called
+    with pytest.warns(UserWarning, match=r"visit: .*known only after the contact"):
+        model = fit_uplift(table.append_column("visit", pa.array(visit)), treatment="called",
+                           outcome="bought")  # fmt: skip
+    assert list(model.card["left_out"]) == ["visit"]
+    assert model.card["columns"] == [f"x{i}" for i in range(6)]
+
+
+def test_calls_that_were_chosen_are_no_lot() -> None:
+    """Where who is called goes by several columns, it is refused, and told by which."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(2_000, 3))
+    called = rng.random(2_000) < 1 / (1 + np.exp(-x.sum(axis=1)))
+    given = {**{f"x{i}": x[:, i] for i in range(3)}, "called": called, "y": rng.random(2_000) < 0.2}
+    with pytest.raises(InputError, match=r"not drawn by lot: 3 of 3 columns differ.*'x0'"):
+        fit_uplift(given, treatment="called", outcome="y")
+    chance = np.clip(1 / (1 + np.exp(-x.sum(axis=1))), 0.02, 0.98)
+    fit_uplift({**given, "e": chance}, treatment="called", outcome="y", chance="e")
+
+
+def test_an_outcome_is_a_number_that_varies_or_yes_and_no() -> None:
+    """The same in every row, and a date, are refused; yes and no are 1 and 0."""
+    table, _ = campaign(400, 11)
+    given = {n: table[n] for n in table.column_names}
+    words = np.where(table["bought"].to_numpy(zero_copy_only=False), "yes", "no")
+    assert fit_uplift({**given, "bought": words}, treatment="called", outcome="bought").card == (
+        fit_uplift(given, treatment="called", outcome="bought").card
+    )
+    with pytest.raises(InputError, match="bought: it is 0 in every row"):
+        fit_uplift({**given, "bought": np.zeros(400)}, treatment="called", outcome="bought")
+    dates = pa.array(np.arange(400)).cast(pa.timestamp("s"))
+    with pytest.raises(InputError, match="is no number"):
+        fit_uplift({**given, "bought": dates}, treatment="called", outcome="bought")
+
+
 def test_the_how_to_runs_as_it_stands() -> None:
     """The example of ``docs/how-to/learn-uplift.md`` holds what it asserts."""
     page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "learn-uplift.md"

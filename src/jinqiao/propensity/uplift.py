@@ -17,18 +17,19 @@ predictor); Yadlowsky et al., "Evaluating treatment prioritization rules", JASA 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jinqiao.engines.given import labels_of
-from jinqiao.errors import InputError, SchemaError
+from jinqiao.engines.given import column_of, is_text, labels_of, table_of
+from jinqiao.errors import InputError
 from jinqiao.propensity.linear import one_thread
-from jinqiao.propensity.tables import columns_of, matrix_of
+from jinqiao.propensity.tables import Columns, choose, matrix_of
 
 __all__ = ["Uplift", "UpliftModel", "fit_uplift"]
 
@@ -39,6 +40,7 @@ _DRAWS = 300
 _Z = 1.959963984540054
 _LEAST = 100
 _BOUND = 0.01
+_LOT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class UpliftModel:
     numbers: rows, the mean effect, the slope, what each ranking is worth, intervals.
     """
 
-    columns: tuple[tuple[str, tuple[str, ...]], ...]
+    columns: Columns
     effect: _Regression
     without: tuple[_Regression, ...]
     response: _Regression
@@ -69,9 +71,9 @@ class UpliftModel:
     ranks_by: str
     card: Mapping[str, Any]
 
-    def uplift(self, table: pa.Table) -> Uplift:
+    def uplift(self, table: Any) -> Uplift:
         """Return what the contact changes for every row; SchemaError for a missing column."""
-        x = matrix_of(self.columns, table)
+        x = matrix_of(self.columns, table_of(table))
         score, (a, b, middle) = self.effect(x), self.line
         away = np.column_stack((np.ones(len(score)), score - middle))
         of_line = np.maximum(((away @ self.spread) * away).sum(axis=1), 0.0)
@@ -86,9 +88,9 @@ class UpliftModel:
         own: Floats = (len(said) - 1) * said.var(axis=0)
         return 0.5 * (own + own.mean()) if own.size else own
 
-    def rank(self, table: pa.Table) -> Floats:
+    def rank(self, table: Any) -> Floats:
         """Return whom to contact first, (n,), higher first: by uplift, or by response."""
-        x = matrix_of(self.columns, table)
+        x = matrix_of(self.columns, table_of(table))
         return self.effect(x) if self.ranks_by == "uplift" else self.response(x)
 
 
@@ -125,44 +127,60 @@ class _Campaign:
 
 
 def fit_uplift(
-    table: pa.Table,
+    table: Any,
     *,
     treatment: str,
     outcome: str,
+    treated: Any = None,
+    control: Any = None,
     chance: float | str | None = None,
     leave_out: tuple[str, ...] = (),
     seed: int = 0,
 ) -> UpliftModel:
     """Return what a contact changes, learnt from a campaign whose contacts were drawn by lot.
 
+    A column that differs between contacted and held out by more than a lot can (six standard
+    errors) became known after the contact: it is left out and warned of.
+
     Parameters
     ----------
-    treatment : 0/1 or boolean column: contacted or held out. outcome : any number (0/1, money).
+    table : an Arrow table, a mapping of arrays, or the path of a CSV or Parquet file.
+    treatment : 0/1, boolean or yes/no: contacted or held out. Of a campaign of several arms,
+        ``control`` names the one held out and ``treated`` the one contacted (all others, if None);
+        rows of no named arm are not learnt from.
+    outcome : any number (0/1, money), or yes/no.
     chance : the chance to be contacted: a number, a column, or None for the share contacted.
     leave_out : columns not to learn from; ids and texts of many values are left out anyway.
 
     Raises
     ------
-    SchemaError : no such column. InputError : a treatment that is not 0/1, fewer than 100 rows of
-        an arm, an outcome that is missing, a chance outside (0.01, 0.99).
+    SchemaError : no such column. InputError : a treatment that is not 0/1 and no ``control``, fewer
+        than 100 rows of an arm, an outcome that is missing or never varies, a chance outside
+        (0.01, 0.99), contacts that were not drawn by lot.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> young, called = rng.random(2_000) < 0.5, rng.random(2_000) < 0.5
     >>> bought = rng.random(2_000) < 0.1 + 0.3 * (young & called)
-    >>> table = pa.table({"young": young, "called": called, "bought": bought})
+    >>> table = {"young": young, "called": called, "bought": bought}
     >>> model = fit_uplift(table, treatment="called", outcome="bought")
     >>> told = model.uplift(table).value
     >>> bool(told[young].mean() > told[~young].mean() + 0.2)
     True
     """
+    table = table_of(table)
     left = {treatment, outcome, *leave_out, *((chance,) if isinstance(chance, str) else ())}
     for name in left:
-        if name not in table.column_names:
-            raise SchemaError("no such column", record="table", field=name)
-    columns = tuple(columns_of(table, [name for name in table.column_names if name not in left]))
-    made = _campaign(table, columns, (treatment, outcome), chance)
+        column_of(table, name)
+    table, arm = _arms_of(table, treatment, treated, control)
+    columns, left_out = choose(table, [name for name in table.column_names if name not in left])
+    made = _campaign(table, columns, (arm, treatment, outcome), chance)
+    after = _after_contact(made, columns)
+    for name, why in after.items():
+        warnings.warn(f"{name}: {why}", UserWarning, stacklevel=2)
+    columns = tuple(column for column in columns if column[0] not in after)
+    made = replace(made, x=matrix_of(columns, table))
     with one_thread():
         phi, effect, response, without = _crossed(made, seed)
         full_effect = _effect(made, seed)
@@ -172,6 +190,7 @@ def fit_uplift(
     better = gains["uplift_over_response"]["lower"] > 0
     card = {
         "rows": len(made), "treated": int(made.treated.sum()), "columns": [c[0] for c in columns],
+        "left_out": left_out | after,
         "seed": seed, "mean_effect": _interval(float(phi.mean()), _error(phi)),
         "slope": _interval(line[1], float(np.sqrt(spread[1, 1]))), "gain": gains,
         "ranks_by": "uplift" if better else "response", "by_fifth": _fifths(phi, effect),
@@ -181,25 +200,52 @@ def fit_uplift(
     )
 
 
+def _arms_of(
+    table: pa.Table, name: str, treated: Any, control: Any
+) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Return the rows of the two arms that are asked about, and which were contacted."""
+    values = table[name].unique().to_pylist()
+    if treated is None and control is None:
+        if len(values) > 2:
+            counts = ", ".join(f"{v!r}" for v in sorted(values, key=str)[:8])
+            raise InputError(
+                f"there are {len(values)} arms: {counts}", record="table", field=name,
+                fix="say control=, the arm held out, and treated=, the arm contacted",
+            )  # fmt: skip
+        return table, labels_of(table, name) == 1
+    held = None if control is None else labels_of(table, name, yes=control) == 1
+    if treated is None:
+        assert held is not None
+        return table, ~held
+    contacted = labels_of(table, name, yes=treated) == 1
+    if held is None:
+        return table, contacted
+    kept = contacted | held
+    return table.filter(pa.array(kept)), contacted[kept]
+
+
 def _campaign(
     table: pa.Table,
-    columns: tuple[tuple[str, tuple[str, ...]], ...],
-    names: tuple[str, str],
+    columns: Columns,
+    told: tuple[NDArray[np.bool_], str, str],
     chance: float | str | None,
 ) -> _Campaign:
-    treated = labels_of(table, names[0]) == 1
-    y = _number(table, names[1])
+    contacted, treatment, outcome = told
+    y = _number(table, outcome)
+    if not np.ptp(y):
+        raise InputError(f"it is {y[0]:g} in every row", record="table", field=outcome,
+                         fix="name an outcome that differs between rows")  # fmt: skip
     for arm in (True, False):
-        if (treated == arm).sum() < _LEAST:
+        if (contacted == arm).sum() < _LEAST:
             raise InputError(
-                f"{int((treated == arm).sum())} rows are {'treated' if arm else 'held out'}, "
-                f"{_LEAST} are needed", record="table", field=names[0],
+                f"{int((contacted == arm).sum())} rows are {'treated' if arm else 'held out'}, "
+                f"{_LEAST} are needed", record="table", field=treatment,
                 fix="uplift needs both arms of a randomised campaign",
             )  # fmt: skip
     if isinstance(chance, str):
         e = _number(table, chance)
     else:
-        e = np.full(len(y), float(treated.mean()) if chance is None else float(chance))
+        e = np.full(len(y), float(contacted.mean()) if chance is None else float(chance))
     bad = ~((e > _BOUND) & (e < 1 - _BOUND))
     if bad.any():
         row = int(np.argmax(bad))
@@ -207,14 +253,50 @@ def _campaign(
             f"{e[row]} as the chance to be contacted", record=f"row {row}", field="chance",
             fix="above 0.01 and below 0.99: who is always or never contacted teaches nothing",
         )  # fmt: skip
-    return _Campaign(matrix_of(columns, table), treated, y, e)
+    return _Campaign(matrix_of(columns, table), contacted, y, e)
+
+
+def _after_contact(made: _Campaign, columns: Columns) -> dict[str, str]:
+    """Return the columns that differ between the arms by more than a lot can, in words.
+
+    Raises InputError where most do: the contacts were not drawn by lot.
+    """
+    owner = np.repeat(np.arange(len(columns)), [max(len(vs), 1) for _, vs in columns])
+    weight = np.where(made.treated, 1 / made.chance, -1 / (1 - made.chance))
+    found: dict[str, str] = {}
+    for place, x in zip(owner, np.asarray(made.x, np.float64).T, strict=True):
+        for part in (x, np.isnan(x).astype(np.float64)):
+            known = np.isfinite(part)
+            away = weight[known] * (part[known] - part[known].mean())
+            error = _error(away)
+            if known.sum() > 1 and error > 0 and abs(away.mean()) > _LOT * error:
+                found[columns[place][0]] = (
+                    f"contacted and held out differ by {abs(away.mean()) / error:.0f} standard "
+                    "errors: it is known only after the contact, and left out"
+                )
+    if len(found) >= 3 and 2 * len(found) > len(columns):
+        raise InputError(
+            f"contacts were not drawn by lot: {len(found)} of {len(columns)} columns differ between"
+            f" the arms, as {next(iter(found))!r}", record="table", field="treatment",
+            fix="hand in a randomised campaign, or chance=, the chance of each to be contacted",
+        )  # fmt: skip
+    return found
 
 
 def _number(table: pa.Table, name: str) -> Floats:
-    y = np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+    column = table[name]
+    if is_text(column.type):
+        return labels_of(table, name)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise InputError(f"{column.type} is no number", record="table", field=name,
+                         fix="an outcome is 0/1, yes/no, or an amount")  # fmt: skip
+    y = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
     if not np.isfinite(y).all():
         row = int(np.argmin(np.isfinite(y)))
-        raise InputError("a value is missing or no number", record=f"row {row}", field=name)
+        raise InputError("a value is missing or no number", record=f"row {row}", field=name,
+                         fix="leave the row out, or wait until it is known")  # fmt: skip
     return y
 
 
