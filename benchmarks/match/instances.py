@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from jinqiao.match import LimitRow, Pairs
 
 __all__ = [
-    "CHUNK", "LAWS", "Instance", "Law", "chunks", "market", "next_day", "pairs_of", "problem",
-    "rows_of",
+    "CHUNK", "DAYS", "LAWS", "Instance", "Law", "chunks", "market", "next_day", "pairs_of",
+    "problem", "rows_of",
 ]  # fmt: skip
 
 CHUNK = 20_000
@@ -320,15 +320,26 @@ def _segments(goods: _Market, parts: list[_Chunk]) -> Iterator[LimitRow]:
         yield LimitRow(f"branch-budget-{b}", "<=", float(budget), "cost", everything, who)
 
 
-def next_day(today: Instance, seed: int) -> Instance:
-    """Return tomorrow: values × exp N(0, 0.1²), 5 % other customers, limits × U(0.9, 1.1)."""
+DAYS = {
+    "all at once": (0.1, 0.05, 1.0), "values drift": (0.03, 0.0, 0.0),
+    "new customers": (0.0, 0.1, 0.0), "limits moved": (0.0, 0.0, 0.2),
+}  # fmt: skip
+"""Days after: the drift of log values, the share of customers replaced, of limits moved."""
+
+
+def next_day(today: Instance, seed: int, kind: str = "all at once") -> Instance:
+    """Return tomorrow: values × exp N(0, drift²), other customers, limits × U(0.9, 1.1)."""
+    drift, new, moved = DAYS[kind]
     rng = np.random.default_rng([seed, 3])
     n, m = today.n, len(today.value)
-    value = today.value * np.exp(np.float32(0.1) * rng.standard_normal(m, np.float32))
-    other = np.repeat(rng.random(n) < 0.05, np.diff(today.indptr))
+    value = today.value * np.exp(np.float32(drift) * rng.standard_normal(m, np.float32))
+    other = np.repeat(rng.random(n) < new, np.diff(today.indptr))
     value[other] = rng.permutation(value[other])
+    factor = rng.uniform(0.9, 1.1, len(today.rows))
+    factor[rng.random(len(factor)) >= moved] = 1.0
     rows = tuple(
-        replace(row, limit=float(np.ceil(row.limit * rng.uniform(0.9, 1.1)))) for row in today.rows
+        replace(row, limit=float(np.ceil(row.limit * by)))
+        for row, by in zip(today.rows, factor.tolist(), strict=True)
     )
     return replace(today, value=np.round(64 * value) / np.float32(64), rows=rows)
 

@@ -124,13 +124,15 @@ def solve_case(law: str, n: int, seed: int) -> dict[str, Any]:
 
 @case("warm")
 def warm_case(law: str, n: int, seed: int) -> dict[str, Any]:
-    """Solve today, then tomorrow cold and from today's prices."""
+    """Solve today, then every kind of tomorrow cold and from today's prices."""
     today = instances.problem(law, n, seed)
     plan = solve(today, 2e-4)
-    tomorrow = instances.next_day(today, seed)
     prices = dict(zip(plan.row_names, plan.duals.tolist(), strict=True))
-    cold, warm = timed(tomorrow, 2e-4, 3), timed(tomorrow, 2e-4, 3, warm=prices)
-    return {"cold": cold, "warm": warm}
+    found = {}
+    for kind in instances.DAYS:
+        day = instances.next_day(today, seed, kind)
+        found[kind] = {"cold": timed(day, 2e-4, 3), "warm": timed(day, 2e-4, 3, warm=prices)}
+    return found
 
 
 @case("same")

@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.match.whatif``: SEED=n for another instance, QUICK=1 for a smaller one. Both
 sides in one process, CPU seconds, to the same gap; ours ends with a certificate of its own. Rows
-are those that bind and weigh most; each is changed by ±2 % and ±10 %.
+are those that bind and weigh most; each is changed by ±2 % and ±10 %, and, told apart, by half
+and to nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks.match.table import Goal, record, written
 from jinqiao import match
 
 GAP = 2e-4
-CHANGES = ("+2%", "-2%", "+10%", "-10%")
+CHANGES = {"": ("+2%", "-2%", "+10%", "-10%"), ", by half": ("+50%", "-50%"), ", to 0": ("0",)}
 _ROWS = 4
 Timed = tuple[Any, float]
 
@@ -67,13 +68,13 @@ def case(n: int, seed: int) -> Case:
     return Case(problem, standing, stand_cpu_s, plan, cpu_s, seed)
 
 
-def what_ifs(case: Case) -> list[dict[str, Any]]:
+def what_ifs(case: Case, label: str) -> list[dict[str, Any]]:
     """Return passes and CPU of what-if answers beside solving the changed problem anew."""
     weight = case.standing.plan.duals * np.abs([row.limit for row in case.problem.rows])
     names = [case.problem.rows[i].name for i in np.argsort(-weight)[:_ROWS].tolist()]
     passes, cpu, full_passes, full_cpu, gaps = [], [], [], [], []
     for name in names:
-        for change in CHANGES:
+        for change in CHANGES[label]:
             answer, cpu_s = timed(lambda n=name, c=change: match.what_if(
                 case.standing, changes={n: c}, gap_target=GAP))  # fmt: skip
             full, full_s = solved(answer.after.problem, case.seed)
@@ -90,12 +91,12 @@ def what_ifs(case: Case) -> list[dict[str, Any]]:
         share = float(pick(np.array(passes) / np.array(full_passes)))
         goal = Goal(0.25, 1.0 / float(np.median(full_passes)), holds=holds)
         lines.append(record(
-            f"what-if on one row, {word}: passes ÷ full", "share", share, size, goal=goal,
+            f"what-if on one row{label}, {word}: passes ÷ full", "share", share, size, goal=goal,
             peer=1.0, passes=float(pick(passes)), full_passes=float(np.median(full_passes)), **told,
         ))  # fmt: skip
         share = float(pick(np.array(cpu) / np.array(full_cpu)))
         lines.append(record(
-            f"what-if on one row, {word}: CPU ÷ full", "share", share, size,
+            f"what-if on one row{label}, {word}: CPU ÷ full", "share", share, size,
             goal=Goal(0.25, None, holds=holds), peer=1.0, **told,
         ))  # fmt: skip
     return lines
@@ -148,7 +149,8 @@ def ranges(case: Case) -> list[dict[str, Any]]:
 def records(quick: bool, seed: int) -> list[dict[str, Any]]:
     """Return the records of small changes."""
     made = case(50_000 if quick else 100_000, seed)
-    lines = [*what_ifs(made), *new_product(made), *ranges(made)]
+    asked = [line for label in CHANGES for line in what_ifs(made, label)]
+    lines = [*asked, *new_product(made), *ranges(made)]
     return [{"seed": seed} | line for line in lines]
 
 

@@ -101,16 +101,47 @@ def test_who_moves_is_who_loses_and_gains(standing: match.Standing) -> None:
     assert len(answer.displaced) < 0.2 * len(by_customer)
 
 
-def test_a_what_if_reads_a_fraction_of_a_solve() -> None:
-    """One changed quota of 20,000 customers reads fewer pairs than solving anew."""
-    problem = market(20_000, 5)
+@pytest.fixture(scope="module")
+def large() -> match.Standing:
+    problem = market(50_000, 5)
     plan = match.solve(problem.pairs, 1, problem.rows, n_products=problem.n_products)
-    standing = match.stand(problem, plan, gap_target=plan.certificate.gap_target)
-    answer = match.what_if(
-        standing, changes={"quota2": "+2%"}, gap_target=plan.certificate.gap_target
-    )
+    return match.stand(problem, plan, gap_target=2e-4)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"quota2": "+2%"}, {"budget": "-3%"}, {"thin": "+5%"}, {"floor:approval": "0.552"},
+                {"quota0": "-10%", "city": "+10%"}], ids=str,
+)  # fmt: skip
+def test_a_what_if_reads_a_fraction_of_all_and_bounds_the_whole(
+    large: match.Standing, changes: dict
+) -> None:
+    """A small change is answered in less than two passes; the bound told is that of everybody."""
+    answer = match.what_if(large, changes=changes)
+    problem = answer.after.problem
+    check = match.certify(problem.pairs, problem.slots, problem.rows, answer.plan)
+    assert check.violation_max == 0.0
+    assert check.slot_excess == 0
+    assert np.isclose(check.primal, answer.certificate.primal, rtol=1e-12)
+    assert np.isclose(check.dual_bound, answer.certificate.dual_bound, rtol=1e-12)
     assert answer.certificate.reached
-    assert answer.passes <= 0.75 * plan.certificate.passes
+    assert answer.passes < 2.0
+
+
+def test_rows_of_numbered_segments_are_asked_like_others() -> None:
+    """A row that speaks of segments by number gives the answer of one that names its customers."""
+    problem = market(3_000, 8)
+    number = np.arange(3_000) % 3
+    few = match.LimitRow("few", "<=", 150, "count", range(12), segments=np.array([1]))
+    answers = []
+    for row, segment in ((few, number), (replace(few, customers=number == 1, segments=None), None)):
+        made = match.Problem(problem.pairs, 1, (*problem.rows, row), 12, segment)
+        plan = match.solve(problem.pairs, 1, (*problem.rows, row), n_products=12, segment=segment)
+        answer = match.what_if(made, plan, {"few": "-50"})
+        answers.append((answer.certificate.dual_bound, answer.plan.used[-1]))
+    assert answers[0] == pytest.approx(answers[1], rel=1e-3)
+    assert answers[0][1] <= 100
+    with pytest.raises(InputError, match="segments"):
+        match.Problem(problem.pairs, 1, (few,), 12)
 
 
 def test_the_standing_plan_is_left_as_it_was(standing: match.Standing) -> None:

@@ -18,7 +18,7 @@ from jinqiao.errors import InputError
 from jinqiao.match.change import changed_rows
 from jinqiao.match.parts import Cells
 from jinqiao.match.standing import Problem, Standing
-from jinqiao.match.whatif import WhatIf, compared, moved_prices, standing_of
+from jinqiao.match.whatif import WhatIf, begin, compared, standing_of
 
 __all__ = ["Expected", "ForecastPoint", "Launch", "forecast"]
 
@@ -143,7 +143,7 @@ def forecast(
         last = base
         for quota in sorted(set(quotas)):
             rows = changed_rows(last.problem.rows, {LAUNCH: quota})
-            last = last.resolve(rows, moved_prices(last, rows), gap_target)
+            last = last.resolve(rows, begin(last, rows), gap_target)
             answer = compared(base, last)
             points[payout, quota] = _point(payout, quota, launch, answer, place, spread)
     return tuple(points[p, q] for p in (launches or {}) for q in dict.fromkeys(quotas))

@@ -14,7 +14,7 @@ from jinqiao.engines.allocation import LimitRow, Pairs, PriceTables
 if TYPE_CHECKING:
     from jinqiao.match.standing import Problem
 
-__all__ = ["Cells", "Part", "missed"]
+__all__ = ["Cells", "Part", "missed", "taken"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -102,9 +102,7 @@ class Part:
         if len(who) == n:
             index, none = np.arange(pairs.n_pairs), np.zeros(len(problem.rows))
             return cls(pairs, np.asarray(problem.slots), problem.rows, index, 1.0, none)
-        degree = np.diff(pairs.indptr)[who]
-        start = np.concatenate(([0], np.cumsum(degree)))
-        index = np.repeat(pairs.indptr[who] - start[:-1], degree) + np.arange(start[-1])
+        index, own = taken(pairs, who)
         held = chosen.copy()
         held[index] = False
         used = cells.used(problem.rows, pairs, held)
@@ -113,14 +111,19 @@ class Part:
             return None
         share = len(index) / max(pairs.n_pairs, 1)
         slots = np.asarray(problem.slots)[who]
-        return cls(_taken(pairs, start, index), slots, rows, index, share, used)
+        return cls(own, slots, rows, index, share, used)
 
 
-def _taken(pairs: Pairs, start: Ints, index: Ints) -> Pairs:
+def taken(pairs: Pairs, who: Ints) -> tuple[Ints, Pairs]:
+    """Return the pairs of some customers (ascending): where they are, and they alone."""
+    degree = np.diff(pairs.indptr)[who]
+    start = np.concatenate(([0], np.cumsum(degree)))
+    index = np.repeat(pairs.indptr[who] - start[:-1], degree) + np.arange(start[-1])
+
     def column(given: Any) -> Any:
         return given[index] if np.ndim(given) == 1 else given
 
-    return replace(
+    return index, replace(
         pairs, indptr=start, product=pairs.product[index], value=pairs.value[index],
         use=column(pairs.use), cost=column(pairs.cost), approval=column(pairs.approval),
     )  # fmt: skip
@@ -128,8 +131,8 @@ def _taken(pairs: Pairs, start: Ints, index: Ints) -> Pairs:
 
 def _left(rows: Sequence[LimitRow], used: Floats, who: Ints, n: int) -> tuple[LimitRow, ...] | None:
     made = []
-    for row, taken in zip(rows, used.tolist(), strict=True):
-        limit = row.limit - taken
+    for row, held in zip(rows, used.tolist(), strict=True):
+        limit = row.limit - held
         if row.measure == "count" and limit < 0:
             slack = _ROUND * max(1.0, abs(row.limit))
             if row.sense == "<=" and row.soft_penalty is None and limit < -slack:

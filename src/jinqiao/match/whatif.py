@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from jinqiao.engines.allocation import Certificate, LimitRow, Pairs, Plan
 from jinqiao.errors import InputError
 from jinqiao.match.change import Change, changed_rows
-from jinqiao.match.standing import Problem, Standing, stand
+from jinqiao.match.standing import Begin, Problem, Standing, stand
 
 __all__ = ["WhatIf", "what_if"]
+
+_BEYOND = 1.5
+"""Times as far as its price moves, a change of a limit may reach at once."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -118,7 +121,7 @@ def what_if(
     """
     standing = standing_of(problem, plan, gap_target)
     rows = changed_rows(standing.problem.rows, changes or {})
-    after = standing.resolve(rows, moved_prices(standing, rows), gap_target)
+    after = standing.resolve(rows, begin(standing, rows), gap_target)
     return compared(standing, after)
 
 
@@ -139,22 +142,31 @@ def standing_of(
     return stand(problem, plan, gap_target=gap_target)
 
 
-def moved_prices(standing: Standing, rows: Sequence[LimitRow]) -> Floats:
-    """Return prices to begin with, (m,): where a limit moves, that of the customer it reaches."""
-    duals = standing.plan.duals.copy()
+def begin(standing: Standing, rows: Sequence[LimitRow]) -> Begin:
+    """Return prices to begin with: where a limit moves, that of the customer it reaches."""
+    duals, who, read = standing.plan.duals.copy(), [np.zeros(0, np.int64)], 0
     for index, (row, old) in enumerate(zip(rows, standing.problem.rows, strict=True)):
         if row.limit == old.limit:
             continue
+        approach = _approach(standing, old)
+        read += len(approach.customer)
         scarcer = (row.limit < old.limit) == (row.sense == "<=")
-        step = price_step(standing, old, abs(row.limit - old.limit), scarcer)
+        step = _step(standing, old, approach, abs(row.limit - old.limit), scarcer)
         duals[index] = max(duals[index] + (step if scarcer else -step), 0.0)
-    return duals
+        away = approach.away(old, scarcer)
+        who.append(np.unique(approach.customer[away <= _BEYOND * step]))
+    return Begin(duals, np.unique(np.concatenate(who)), read)
 
 
 def price_step(standing: Standing, row: LimitRow, units: float, scarcer: bool) -> float:
     """Return how far a row's price moves until so many units are given up, or taken up."""
-    approach = _approach(standing, row)
-    away = approach.give if scarcer == (row.sense == "<=") else approach.take
+    return _step(standing, row, _approach(standing, row), units, scarcer)
+
+
+def _step(
+    standing: Standing, row: LimitRow, approach: _Approach, units: float, scarcer: bool
+) -> float:
+    away = approach.away(row, scarcer)
     near = np.flatnonzero(np.isfinite(away))
     if not near.size:
         return 0.0
@@ -178,30 +190,31 @@ class _Approach:
     give: Floats
     take: Floats
 
+    def away(self, row: LimitRow, scarcer: bool) -> Floats:
+        """Return how far the price of a unit must move for each pair to answer a change."""
+        return self.give if scarcer == (row.sense == "<=") else self.take
+
+    def within(self, price: float) -> Ints:
+        """Return who gives up or takes up something before the price has moved so far."""
+        return np.unique(self.customer[np.minimum(self.give, self.take) <= price])
+
 
 def nearest(standing: Standing, row: LimitRow, price: float) -> Ints:
     """Return who takes up or gives up something of a row before its price has moved so far."""
-    found = _approach(standing, row)
-    return np.unique(found.customer[np.minimum(found.give, found.take) <= price])
+    return _approach(standing, row).within(price)
 
 
 def _approach(standing: Standing, row: LimitRow) -> _Approach:
-    problem, seen, plan = standing.problem, standing.seen, standing.plan
-    pairs, j = problem.pairs, standing.pairs_of(row)
-    c = owners(problem, j)
+    problem, plan = standing.problem, standing.plan
+    j = standing.pairs_of(row)
+    c, away = standing.away(j)
     if row.customers is not None:
-        inside = np.zeros(pairs.n_customers, bool)
+        inside = np.zeros(problem.pairs.n_customers, bool)
         inside[row.customers] = True
-        j, c = j[inside[c]], c[inside[c]]
-    tables, segment = standing.cells.tables(problem.rows, plan.duals), standing.cells.segment
-    use, cell = pairs.column("use")[j], (segment[c], pairs.product[j])
-    price = (tables.count[cell] + pairs.column("approval")[j] * tables.approval[cell]) * use
-    r = pairs.value[j] - price - pairs.column("cost")[j] * tables.cost[cell]
-    free, own = standing.taken[c] < problem.slots_each[c], plan.chosen[j]
-    give, take = r - np.maximum(seen.high[c], 0.0), np.where(free, 0.0, seen.low[c]) - r
-    amount = row_amount(pairs, row, j)
-    away = np.divide(np.where(own, give, take), np.abs(amount), where=amount != 0,
-                     out=np.full(len(j), np.inf))  # fmt: skip
+        j, c, away = j[inside[c]], c[inside[c]], away[inside[c]]
+    amount = row_amount(problem.pairs, row, j)
+    away = np.divide(away, np.abs(amount), where=amount != 0, out=np.full(len(j), np.inf))
+    own = plan.chosen[j]
     return _Approach(c, amount, np.where(own, away, np.inf), np.where(own, np.inf, away))
 
 
@@ -212,9 +225,9 @@ def _used(standing: Standing, row: LimitRow) -> float:
 def row_amount(pairs: Pairs, row: LimitRow, j: Ints) -> Floats:
     """Return what pairs take of a row that covers them."""
     if row.measure == "cost":
-        return pairs.column("cost")[j]
-    use = pairs.column("use")[j]
-    return use if row.measure == "count" else use * (pairs.column("approval")[j] - row.floor)
+        return pairs.at("cost", j)
+    use = pairs.at("use", j)
+    return use if row.measure == "count" else use * (pairs.at("approval", j) - row.floor)
 
 
 def owners(problem: Problem, index: Ints) -> Ints:

@@ -101,6 +101,17 @@ class Pairs:
             return spread
         return np.broadcast_to(array, (self.n_pairs,))
 
+    def at(self, name: str, index: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return use, cost or approval of some pairs."""
+        given = getattr(self, name)
+        if np.ndim(given) == 1:
+            return np.asarray(given[index], np.float64)
+        array = np.asarray(0.0 if given is None else given, np.float64)
+        if array.ndim == 2:
+            spread: NDArray[np.float64] = array[0][self.product[index]]
+            return spread
+        return np.broadcast_to(array, (len(index),))
+
     def _check_shape(self) -> None:
         if self.indptr.ndim != 1 or len(self.indptr) == 0 or self.indptr[0] != 0:
             raise _refuse("indptr begins with 0", "pairs", "indptr", "prepend a 0")
