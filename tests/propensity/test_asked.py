@@ -97,7 +97,7 @@ def test_a_shelf_by_a_trained_model_is_the_same_by_either_path(
         prices=PriceTables(
             rng.integers(0, 3, n).astype(np.int32), *(rng.gamma(1.0, 20.0, (3, p)),) * 3
         ),
-        worths=shelf.Worths.published(np.full(len(CLASSES), 0.05)),
+        worths=shelf.Worths.published(),
         schedules=shelf.Schedules.of(world.products),
         settings=shelf.Settings(exploration_share=0.3, institution_most=0),
         versions=Versions("s", "m", "p", "c", None), feature_as_of_us=NOON_US,

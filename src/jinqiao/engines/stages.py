@@ -21,7 +21,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from jinqiao.engines.forest import WORD_LEAVES, Forest, Tests, fails_odd
+from jinqiao.engines.forest import WORD_LEAVES, Forest, Pairing, Tests, fails_odd
 
 __all__ = ["Ordered", "Stages", "join", "part"]
 
@@ -151,6 +151,15 @@ class Stages:
         return Ordered.of(self.forest.pair, self.n_own).arrays
 
     @cached_property
+    def _sure(self) -> NDArray[np.uint32]:
+        """The leaves of each word that no product here and no test on a pair can clear, (w,)."""
+        tests = self.forest.pair
+        sure = np.bitwise_and.reduce(self.goods, axis=0)
+        word = np.repeat(np.arange(len(sure)), np.diff(tests.start))
+        np.bitwise_and.at(sure, word, tests.keep)
+        return np.asarray(sure, np.uint32)
+
+    @cached_property
     def _slots(self) -> NDArray[np.float64]:
         """The leaves in the order their lowest bit hashes to."""
         slots = np.empty_like(self.forest.leaves)
@@ -167,8 +176,26 @@ class Stages:
         """
         out = np.zeros((len(goods), len(self.spans) - 1))
         _sums(
-            words, self.goods, goods, own, self.forest.trees, self.spans, self._slots, out,
-            *self._pair,
+            words, self.goods, goods, own, self._sure, self.forest.trees, self.spans, self._slots,
+            out, *self._pair,
+        )  # fmt: skip
+        return out
+
+    def of_runs(
+        self,
+        words: tuple[NDArray[np.uint32], NDArray[np.uint32]],
+        pairs: Pairing,
+        own: NDArray[np.float32],
+    ) -> NDArray[np.float64]:
+        """Return the raw scores of pairs that stand request by request, (m, s).
+
+        ``words`` are those of customers, (n, w), and moments, (k, w). A run of pairs of the same
+        two is one request.
+        """
+        out = np.zeros((len(own), len(self.spans) - 1))
+        _runs(
+            *words, pairs.first, pairs.third, self.goods, pairs.second, own, self._sure,
+            self.forest.trees, self.spans, self._slots, out, *self._pair,
         )  # fmt: skip
         return out
 
@@ -201,6 +228,17 @@ def _leaf(word, slots):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _pruned(words, sure):  # type: ignore[no-untyped-def]
+    """Return a request's words without what lies past a leaf sure to stay: it is never reached."""
+    out = np.empty_like(words)
+    for w in range(sure.size):
+        stays = words[0, w] & sure[w]
+        lowest = stays & (~stays + np.uint32(1))
+        out[0, w] = words[0, w] & (lowest | (lowest - np.uint32(1)))
+    return out
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _useful(words, start, bound, word, keep):  # type: ignore[no-untyped-def]
     """Return the tests that still can clear a leaf of these words."""
     begin = np.empty_like(start)
@@ -210,20 +248,20 @@ def _useful(words, start, bound, word, keep):  # type: ignore[no-untyped-def]
         begin[k] = n
         for j in range(start[k], start[k + 1]):
             bounds[n], places[n], keeps[n] = bound[j], word[j], keep[j]
-            if words[word[j]] & ~keep[j] != 0:
-                n += 1
+            n += 1 if words[word[j]] & ~keep[j] != 0 else 0
     begin[start.size - 1] = n
     return begin, bounds, places, keeps
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _sums(  # type: ignore[no-untyped-def]
-    words, laid, goods, own, trees, spans, slots, out,
+    words, laid, goods, own, sure, trees, spans, slots, out,
     start, bound, word, keep, nan_start, nan_word, nan_keep,
     odd_word, odd_column, odd_threshold, odd_missing, odd_keep, set_start, sets,
 ):  # fmt: skip
     m, n_words = goods.size, laid.shape[1]
     if words.shape[0] == 1 and m > 4:
+        words = _pruned(words, sure)
         start, bound, word, keep = _useful(words[0], start, bound, word, keep)
     block = np.empty((4, n_words), np.uint32)
     for first in range(0, m, 4):  # four at once: a sum waits for itself, others do not
@@ -269,3 +307,26 @@ def _of_many(words, trees, first, last, slots):  # type: ignore[no-untyped-def]
                 total += _leaf(words[w], slots[w])
                 break
     return total
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _runs(  # type: ignore[no-untyped-def]
+    first, third, ia, ic, laid, goods, own, sure, trees, spans, slots, out,
+    start, bound, word, keep, nan_start, nan_word, nan_keep,
+    odd_word, odd_column, odd_threshold, odd_missing, odd_keep, set_start, sets,
+):  # fmt: skip
+    words = np.empty((1, laid.shape[1]), np.uint32)
+    i = 0
+    while i < goods.size:
+        last = i + 1
+        while last < goods.size and ia[last] == ia[i] and ic[last] == ic[i]:
+            last += 1
+        a, c = first[ia[i]], third[ic[i]]
+        for w in range(words.shape[1]):
+            words[0, w] = a[w] & c[w]
+        _sums(
+            words, laid, goods[i:last], own[i:last], sure, trees, spans, slots, out[i:last],
+            start, bound, word, keep, nan_start, nan_word, nan_keep,
+            odd_word, odd_column, odd_threshold, odd_missing, odd_keep, set_start, sets,
+        )  # fmt: skip
+        i = last

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numba
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from jinqiao.domain.time import DAY_US
 from jinqiao.engines.stages import Ordered, Stages, join, part
 from jinqiao.propensity.columns import ContextColumns, Layout
-from jinqiao.propensity.linear import Linear, scaled
+from jinqiao.propensity.linear import Linear, Scaling
 from jinqiao.propensity.pairs import fill_pairs, rowwise
 
 if TYPE_CHECKING:
@@ -33,47 +34,45 @@ Moment = tuple[int, str, str, str, float]
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
-    """The linear parts of all stages: scaling (s, k) each, slopes (s, g, k), products (s, P)."""
+    """The linear parts of s stages: scalings, slopes (s, g, k), the products' part (s, P)."""
 
-    unit: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    sd: NDArray[np.float32]
+    scalings: tuple[Scaling, ...]
     slopes: NDArray[np.float32]
     goods: NDArray[np.float64]
 
     @classmethod
     def of(cls, linear: Sequence[Linear | None], goods: Goods, k: int, g: int) -> _Lines:
         """Return the stages' lines; a stage without one adds nothing."""
-        flat = [np.ones(k, np.float32), np.zeros(k, np.float32), np.ones(k, np.float32)]
-
-        def each(place: int) -> NDArray[np.float32]:
-            own = [
-                (flat if one is None else [one.scaling.unit, one.scaling.mean, one.scaling.sd])
-                for one in linear
-            ]
-            return np.stack([parts[place] for parts in own]).astype(np.float32)
-
+        flat = Scaling(np.ones(k, np.float32), np.zeros(k, np.float32), np.ones(k, np.float32))
         slopes = [
-            np.zeros((g, k), np.float32)
-            if one is None
-            else np.broadcast_to(one.slopes, (g, k)).astype(np.float32)
+            np.zeros((g, k), np.float32) if one is None else np.asarray(one.slopes, np.float32)
             for one in linear
         ]
         none = np.zeros(len(goods.classes))
         laid = [none if own is None else own for own in goods.linear]
-        return cls(each(0), each(1), each(2), np.stack(slopes), np.stack(laid))
+        scalings = tuple(flat if one is None else one.scaling for one in linear)
+        return cls(scalings, np.stack(slopes), np.stack(laid))
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, int], Scaling]:
+        return {}
+
+    def scaled(self, x: NDArray[np.float32], first: int) -> NDArray[np.float32]:
+        """Return (m, k) columns ``first`` … scaled for every stage, (m, s, k), in one go."""
+        m, k = x.shape
+        whole = self._kept.get((first, k))
+        if whole is None:
+            cut = slice(first, first + k)
+            parts = [np.stack([one.unit[cut], one.mean[cut], one.sd[cut]])
+                     for one in self.scalings]  # fmt: skip
+            whole = self._kept[first, k] = Scaling(*np.concatenate(parts, axis=1))
+        return whole.apply(np.tile(x, len(self.scalings))).reshape(m, -1, k)
 
     def sides(self, x: NDArray[np.float32], first: int) -> NDArray[np.float32]:
         """Return z·slopes of one row of columns ``first`` …, (s, g)."""
+        z = self.scaled(x[None], first)[0]
         cut = slice(first, first + len(x))
-        z = scaled(x[None], self.unit[:, cut], self.mean[:, cut], self.sd[:, cut])
-        found = [rowwise(z[s : s + 1], self.slopes[s, :, cut])[0] for s in range(len(z))]
-        return np.stack(found)
-
-    def pairs(self, own: NDArray[np.float32], first: int) -> NDArray[np.float32]:
-        """Return the scaled pair columns of every stage, (s, m, k)."""
-        cut = (slice(None), None, slice(first, None))
-        return scaled(own[None], self.unit[cut], self.mean[cut], self.sd[cut])
+        return np.stack([rowwise(z[s][None], self.slopes[s, :, cut])[0] for s in range(len(z))])
 
 
 class Ready:
@@ -83,7 +82,7 @@ class Ready:
         whole, spans = join(model.forests)
         widths = model.layout.widths
         k1, k2, k3, k4 = widths
-        self.layout, self.goods, self.n_words = model.layout, goods, whole.n_words
+        self.widths, self.goods, self.n_words = widths, goods, whole.n_words
         placed = _position_columns(model.layout)
         self.stages = Stages(whole, spans, whole.words(1, goods.matrix), k4)
         self.who = Ordered.of(whole.sides[0], k1)
@@ -168,17 +167,18 @@ class Asked:
         self, goods: NDArray[np.int32], position: NDArray[np.integer] | int = 1
     ) -> NDArray[np.float32]:
         """Return the chances of candidates, (m, 4) float32; ``position`` is one for all or (m,)."""
-        ready, m = self.ready, len(goods)
-        at = [position] if isinstance(position, int) else [int(p) for p in position]
+        ready, laid, m = self.ready, self.ready.goods, len(goods)
         if not m:
             return np.empty((0, 4), np.float32)
-        words = np.stack([ready.placed(p) for p in at]) & self._words
-        none = np.zeros(m, np.int32)
-        own = np.empty((m, ready.layout.widths[3]), np.float32)
-        fill_pairs(self._needs, none, ready.goods.matrix, ready.goods.family, goods, self._day,
-                   self._tier, none, ready.goods.places, own)  # fmt: skip
+        at = [position] if isinstance(position, int) else position.tolist()
+        words = np.empty((len(at), ready.n_words), np.uint32)
+        for i, place in enumerate(at):
+            np.bitwise_and(ready.placed(place), self._words, out=words[i])
+        none, own = np.zeros(m, np.int32), np.empty((m, ready.widths[3]), np.float32)
+        fill_pairs(self._needs, none, laid.matrix, laid.family, goods, self._day, self._tier, none,
+                   laid.places, own)  # fmt: skip
         sums = ready.stages.sums(words, goods, own)
-        logits = self._logits(goods, own, at) if self._lines is not None else np.zeros_like(sums)
+        logits = sums if self._lines is None else self._logits(goods, own, at)
         _finish(sums, logits, ready.numbers, ready.kinds)
         np.exp(sums, out=sums)
         return (1.0 / (1.0 + sums)).astype(np.float32)
@@ -189,11 +189,14 @@ class Asked:
         """Return the linear logits, (m, s)."""
         lines, ready = self._lines, self.ready
         assert lines is not None
-        k1, k2, k3, _ = ready.layout.widths
+        k1, k2, k3, _ = ready.widths
         moments = np.stack([lines.sides(ready.context(self.moment, p)[0], k1 + k2) for p in at])
         out = np.empty((len(goods), len(lines.goods)))
-        _add_lines(goods, ready.goods.classes, self._who, lines.goods, moments,
-               lines.pairs(own, k1 + k2 + k3), lines.slopes[:, :, k1 + k2 + k3 :], out)  # fmt: skip
+        first = k1 + k2 + k3
+        _add_lines(
+            goods, ready.goods.classes, self._who, lines.goods, moments,
+            lines.scaled(own, first), lines.slopes[:, :, first:], out,
+        )  # fmt: skip
         return out
 
 
@@ -207,7 +210,7 @@ def _add_lines(goods, classes, who, laid, moments, z, slopes, out):  # type: ign
             logit = np.float64(who[s, g]) + laid[s, p] + np.float64(moments[at, s, g])
             own = np.float32(0.0)
             for k in range(z.shape[2]):
-                own += z[s, i, k] * slopes[s, g, k]
+                own += z[i, s, k] * slopes[s, g, k]
             out[i, s] = logit + np.float64(own)
 
 

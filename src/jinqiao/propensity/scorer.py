@@ -27,6 +27,8 @@ from jinqiao.propensity.columns import (
 from jinqiao.propensity.pairs import family_of, fill_pairs, grouped, pair_places, rowwise
 
 if TYPE_CHECKING:
+    from jinqiao.engines.forest import Forest
+    from jinqiao.engines.stages import Stages
     from jinqiao.propensity.asked import Asked, Ready
     from jinqiao.propensity.chain import ChainModel
     from jinqiao.propensity.linear import Linear
@@ -35,6 +37,8 @@ __all__ = ["Goods", "Scorer", "levels_of"]
 
 _CHUNK = 200_000
 _KEPT_BYTES = 1 << 28
+_RUN = 8
+"""Candidates a request from which on a request's trees are looked at once."""
 
 
 class _Moments(Protocol):
@@ -144,6 +148,7 @@ class Scorer:
         self.people = customers(model.layout, profiles)
         self.goods = _goods(model, products)
         self._kept = _Kept.of(model, len(self.people.matrix))
+        self._stages: dict[int, Stages] = {}
 
     def __call__(
         self,
@@ -240,8 +245,6 @@ class Scorer:
         pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
         out: NDArray[np.float32],
     ) -> None:
-        from jinqiao.engines.forest import Pairing
-
         ci, pi, ki = pairs
         goods, group = self.goods, self.goods.classes[pi]
         own = np.empty((len(ci), self.model.layout.widths[3]), np.float32)
@@ -256,9 +259,29 @@ class Scorer:
                 score += stage.shares[0] * logit
             forest = self.model.forests[place]
             if forest is not None:
-                words = (side.words[0], goods.words[place], side.words[1])
-                score += stage.shares[1] * forest.score(words, Pairing(ci, pi, ki), own)
+                score += stage.shares[1] * self._trees(place, forest, side, pairs, own)
             out[:, place] = stage.calibrate(score)
+
+    def _trees(
+        self,
+        place: int,
+        forest: Forest,
+        side: _Side,
+        pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+        own: NDArray[np.float32],
+    ) -> NDArray[np.float64]:
+        """Return the trees' raw score of each pair: request by request where they stand so."""
+        from jinqiao.engines.forest import Pairing
+
+        ci, pi, ki = pairs
+        words = (side.words[0], self.goods.words[place], side.words[1])
+        runs = 1 + np.count_nonzero((np.diff(ci) != 0) | (np.diff(ki) != 0))
+        if runs * _RUN > len(ci):
+            return forest.score(words, Pairing(ci, pi, ki), own)
+        if place not in self._stages:
+            self._stages[place] = _one_stage(forest, words[1], own.shape[1])
+        stages = self._stages[place]
+        return np.asarray(stages.of_runs((words[0], words[2]), Pairing(ci, pi, ki), own)[:, 0])
 
     def _indices(
         self,
@@ -284,6 +307,12 @@ class Scorer:
                 raise InputError(f"a row outside 0 … {size - 1}", field=f"{name}_index")
             found.append(rows)
         return found[0], found[1], found[2]
+
+
+def _one_stage(forest: Forest, goods: NDArray[np.uint32], n_own: int) -> Stages:
+    from jinqiao.engines.stages import Stages
+
+    return Stages(forest, np.array([0, forest.n_trees]), goods, n_own)
 
 
 def _only(people: Customers, ci: NDArray[np.int32]) -> tuple[Customers, NDArray[np.int32]]:
