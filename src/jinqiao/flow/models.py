@@ -255,7 +255,11 @@ def unfinished_as_of(engine: Engine, seed: int, *, afresh: bool = False) -> int:
 
 
 def finish_run(engine: Engine) -> None:
-    """Forget a run, and what earlier ones left: there is nothing to go on with."""
+    """Forget a run that came to its end, and work that nobody went on with for a day."""
     import shutil
 
-    shutil.rmtree(_work(engine), ignore_errors=True)
+    home = _work(engine)
+    (home / _RUN).unlink(missing_ok=True)
+    for left in home.glob("*/"):
+        if time.time() - left.stat().st_mtime > _RUN_DAYS * 86_400:
+            shutil.rmtree(left, ignore_errors=True)
