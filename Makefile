@@ -7,7 +7,7 @@ SEED ?= 1
 QUICK ?=
 ONLY ?=
 
-.PHONY: demo test lint format bench bench-match bench-learning constraints clean setup setup-test
+.PHONY: demo test lint format bench bench-match bench-learning bench-serve constraints clean setup setup-test
 
 setup: $(VENV)/.core
 setup-test: $(VENV)/.test
@@ -38,13 +38,16 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; QUICK=$(QUICK) SEED=$(SEED) $(BIN)/python $$file || exit 1; done
 	@echo "== benchmarks/match/small.py"; QUICK=$(QUICK) SEED=$(SEED) $(BIN)/python -m benchmarks.match.small
-	@$(MAKE) --no-print-directory bench-match bench-learning
+	@$(MAKE) --no-print-directory bench-match bench-learning bench-serve
 
 bench-match: $(VENV)/.test
 	@QUICK=$(QUICK) SEED=$(SEED) ONLY=$(ONLY) $(BIN)/python -m benchmarks.match
 
 bench-learning: $(VENV)/.test
 	@QUICK=$(QUICK) SEED=$(SEED) ONLY=$(ONLY) $(BIN)/python -m benchmarks.learning
+
+bench-serve: $(VENV)/.test
+	@QUICK=$(QUICK) SEED=$(SEED) ONLY=$(ONLY) $(BIN)/python -m benchmarks.serve
 
 constraints: $(VENV)/.test
 	@$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt

@@ -73,7 +73,6 @@ class Usual:
     ) -> NDArray[np.float64]:
         serving = self.world.serving
         group = serving.class_code[goods]
-        fit = chances[:, 3].astype(np.float64)
         excess = np.maximum(serving.comparable_cost_minor[goods] - least[group], 0.0)
         return np.maximum(serving.worths.benefit_minor[group] * chances[:, 3] - excess, 0.0)
 

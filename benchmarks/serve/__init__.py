@@ -1,0 +1,1 @@
+"""What serving costs: a decision, a rescoring, a snapshot, beside the usual service."""
