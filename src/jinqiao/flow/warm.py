@@ -23,6 +23,7 @@ def _warm_forest() -> None:
     import numpy as np
 
     from jinqiao.engines.forest import Forest, Pairing, Tests
+    from jinqiao.engines.stages import Ordered, Stages
 
     none = Tests(
         np.zeros(2, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8),
@@ -31,7 +32,12 @@ def _warm_forest() -> None:
     forest = Forest((none, none, none), none, np.zeros((1, 32)), np.arange(2))
     words = [forest.words(side, np.zeros((1, 1), np.float32)) for side in range(3)]
     one = np.zeros(1, np.int32)
-    forest.score(words, Pairing(one, one, one), np.zeros((1, 1), np.float32))
+    pairs, own = Pairing(one, one, one), np.zeros((1, 1), np.float32)
+    forest.score(words, pairs, own)
+    stages = Stages(forest, np.arange(2), words[1], 1)
+    stages.sums(words[0], one, own)
+    stages.of_runs((words[0], words[2]), pairs, own)
+    Ordered.of(none, 1).words(own[0], words[0][0])
 
 
 def main() -> None:
