@@ -32,6 +32,9 @@ ROLE = {
     "/v1/applications": "operator", "/metrics": "operator",
     "/v1/experiments": "operator", "/v1/experiments/{experiment_id}": "operator",
     "/v1/experiments/{experiment_id}/stop": "operator",
+    "/v1/models": "operator", "/v1/models/{model_id}": "operator",
+    "/v1/models/{model_id}/drift": "operator", "/v1/models/rollback": "operator",
+    "/v1/models/{model_id}/promote": "operator",
 }  # fmt: skip
 ROUTES = [
     ("POST", "/v1/batch"), ("POST", "/v1/sessions"), ("GET", "/v1/shelf"),
@@ -42,6 +45,9 @@ ROUTES = [
     ("DELETE", "/v1/consents/{purpose}"), ("GET", "/v1/customer/export"), ("GET", "/v1/report"),
     ("GET", "/v1/experiments"), ("POST", "/v1/experiments"),
     ("GET", "/v1/experiments/{experiment_id}"), ("POST", "/v1/experiments/{experiment_id}/stop"),
+    ("GET", "/v1/models"), ("GET", "/v1/models/{model_id}"),
+    ("GET", "/v1/models/{model_id}/drift"), ("POST", "/v1/models/rollback"),
+    ("POST", "/v1/models/{model_id}/promote"),
     ("POST", "/oauth/token"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
 ]  # fmt: skip
 TOKENS: dict[str, str] = {}
