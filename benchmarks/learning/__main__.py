@@ -17,11 +17,20 @@ from typing import Any
 from benchmarks.match.table import Goal, verdict, write, written
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "learning.json"
-MODULES = ("funnel", "bandit", "credit_files", "market_policies", "context")
+MODULES = ("funnel", "bandit", "credit_files", "market_policies", "market_chain", "context")
 GOALS = {
     "youngest_cohort_error_28": Goal(0.045, 0.03),
     "youngest_cohort_error_14": Goal(0.084, 0.06),
     "youngest_cohort_error_7": Goal(0.127, 0.09),
+    "market_ece_click": Goal(0.006, 0.004),
+    "market_ece_application": Goal(0.008, 0.006),
+    "market_ece_approval": Goal(0.024, 0.015),
+    "market_ece_activation": Goal(0.024, 0.015),
+    "delay_gap_closed_approval": Goal(97.0, 98.0, more=True),
+    "delay_gap_closed_activation": Goal(92.0, 98.0, more=True),
+    "value_off_shown": Goal(0.07, 0.05),
+    "policy_change_bias": Goal(0.06, 0.04),
+    "refit_240k": Goal(5.0, 3.0),
 }
 
 

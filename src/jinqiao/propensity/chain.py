@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainModel", "ChainSpec", "StagesKept", "train"]
 
-_START_STRENGTH, _FEW_CASES = 32.0, 200
+_START_STRENGTH, _FEW_CASES, _FEW_OPEN = 32.0, 200, 0.1
 _AT_ONCE = 2
 """So many stages are fitted at once; each on one thread, so that the same seed gives the same."""
 
@@ -289,14 +289,14 @@ def _expected(
     A case too young to say anything (less than a tenth of either end shows by its age) only repeats
     the model's own belief, so it is left out, open or decided: the fast ones alone would mislead.
     Each half of the rest is told by a model of the other half: told by one that has seen them, open
-    cases would prove it right whatever it says.
+    cases would prove it right whatever it says. Where few are open their product's rate will do.
     """
     open_ = np.isnan(delays.label)
     young = open_.any() & (np.maximum(delays.yes_by, delays.no_by) < 0.1)
     weight = np.where(young, 0.0, 1.0)
     p = np.clip(delays.rate, 0.01, 0.99)
     label = delays.expected(p)
-    if not open_.any() or len(p) < _FEW_CASES:
+    if len(p) < _FEW_CASES or open_.mean() < _FEW_OPEN:
         return label, weight
     half = np.arange(len(p)) % 2
     for own in (0, 1):
