@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from jinqiao.engines.allocation import LimitRow, Pairs, certify, solve
 
@@ -121,3 +122,23 @@ def test_ten_thousand_customers_come_close() -> None:
     rows = [*quotas(400), *budgets]
     plan = solve(full(value, cost=cost), 1, rows, n_products=P, gap_target=1e-5)
     assert plan.certificate.gap <= 5e-4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_quotas_of_one_under_budgets_come_within_a_fiftieth_of_the_best_plan(seed: int) -> None:
+    """Where each offer bars another, moves two at a time find what one at a time cannot."""
+    rng, n, p = np.random.default_rng(seed), 40, 8
+    allowed = rng.random((n, p)) < 0.5
+    customer, product = np.nonzero(allowed)
+    value, cost = rng.lognormal(0, 1, len(product)), rng.integers(1, 50, len(product)) * 1.0
+    rows = [*quotas(1, p)]
+    rows += [LimitRow(f"b{i}", "<=", 20.0, "cost", np.arange(i, p, 5)) for i in range(5)]
+    pairs = Pairs(np.concatenate(([0], np.cumsum(allowed.sum(axis=1)))), product, value, cost=cost)
+    found = certify(pairs, 1, rows, plan := solve(pairs, 1, rows, n_products=p))
+    assert found.violation_max == 0.0
+    assert found.primal == pytest.approx(plan.certificate.primal)
+    takes = [np.eye(n)[customer], np.eye(p)[product], np.eye(5)[product % 5] * cost[:, None]]
+    limits = np.concatenate((np.ones(n + p), np.full(5, 20.0)))
+    held = LinearConstraint(np.concatenate(takes, axis=1).T, -np.inf, limits)
+    best = milp(-value, constraints=held, integrality=np.ones(len(value)), bounds=Bounds(0, 1))
+    assert found.primal >= -0.98 * best.fun

@@ -34,6 +34,13 @@ def warm_up() -> None:
     plan = solve(pairs, 1, rows, n_products=2)
     price_ranges(stand(Problem(pairs, 1, rows, 2), plan))
     _short_types(pairs, rows)
+    _left_over()
+
+
+def _left_over() -> None:
+    """Compile for moves two at a time, which are tried where a budget's last part is left."""
+    one, half = np.zeros(3, np.int32), LimitRow("half", "<=", 3, "cost", np.array([0]))
+    solve(Pairs(np.arange(4), one, np.array([3.0, 2.0, 1.0]), cost=2.0), 1, (half,), n_products=1)
 
 
 def _short_types(pairs: Pairs, rows: tuple[LimitRow, ...]) -> None:

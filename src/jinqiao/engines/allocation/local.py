@@ -18,7 +18,7 @@ import numpy as np
 
 from jinqiao.engines.allocation.scan import jit
 
-__all__ = ["best_pairs", "improve", "use_of"]
+__all__ = ["best_pairs", "change", "fill_move", "improve", "use_of"]
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -74,7 +74,7 @@ def _psi(i: int, t: float, shape: Any) -> Any:
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _change(rows: Any, delta: Any, n: int, used: Any, limit: Any, shape: Any) -> float:
+def change(rows: Any, delta: Any, n: int, used: Any, limit: Any, shape: Any) -> float:
     """Return Σ ψ after − before for a change of n rows, or inf when a hard row forbids it."""
     hard, slack = shape[3], shape[4]
     total = 0.0
@@ -110,9 +110,8 @@ def _add(a: Any, j: int, sign: float, rows: Any, delta: Any, n: int) -> int:
 
 
 @jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _move(a: Any, out: int, new: int, rows: Any, delta: Any) -> int:
-    """Fill rows and delta of a move that drops ``out`` and takes ``new`` (-1: nothing)."""
-    n = 0
+def fill_move(a: Any, out: int, new: int, n: int, rows: Any, delta: Any) -> int:
+    """Add a move that drops ``out`` and takes ``new`` (-1: nothing) to n rows and their deltas."""
     if out >= 0:
         n = _add(a, out, -1.0, rows, delta, n)
     if new >= 0:
@@ -184,13 +183,13 @@ def improve(
                     gain = (weight[new] if new >= 0 else 0.0) - lost
                     if gain < -window or (new < 0 and out < 0):
                         continue
-                    n = _move(a, out, new, rows, delta)
-                    merit = gain - _change(rows, delta, n, used, limit, shape)
+                    n = fill_move(a, out, new, 0, rows, delta)
+                    merit = gain - change(rows, delta, n, used, limit, shape)
                     if merit > best:
                         best, best_out, best_in = merit, out, new
             if best_out < 0 and best_in < 0:
                 break
-            n = _move(a, best_out, best_in, rows, delta)
+            n = fill_move(a, best_out, best_in, 0, rows, delta)
             for i in range(n):
                 used[rows[i]] += delta[i]
             if best_out >= 0:

@@ -15,10 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jinqiao.engines.allocation.dual import Dual, core_arrays
+from jinqiao.engines.allocation.exchange import exchange, moves_of
 from jinqiao.engines.allocation.local import best_pairs, improve, use_of
 from jinqiao.engines.allocation.sweep import draw, reduce_pairs
 
 __all__ = ["Rounded", "margins", "round_plan"]
+
+_FEW = 4_000
+"""Customers up to whom moves are tried two at a time."""
+
+_EXCHANGES, _MOVES, _LOOKED = 6, 3_000, 300_000
+"""Rounds of that; moves that are paired, of the customers nearest to a tie; twos looked at."""
 
 _TURNS, _STIFFER = 16, 1.73
 """Sweeps of feedback, and how much stiffer each is than the one before."""
@@ -98,6 +105,8 @@ class _Rounding:
         self._feedback()
         self._repair()
         self._fill()
+        if len(self.margin) <= _FEW and not self._excess().any():
+            self._exchange()
         return self.result()
 
     def result(self) -> Rounded:
@@ -197,3 +206,35 @@ class _Rounding:
             window = np.inf if (~self.hard).any() else 0.0
             if self._sweep(who, self.arrays.value, window, shape) == 0:
                 return
+
+    def _exchange(self) -> None:
+        """Take moves two at a time while they raise the value; nothing that holds is broken."""
+        m = len(self.terms.rows)
+        none = np.zeros(m)
+        shape = _Shape(none, none, np.where(self.hard, 0.0, self.penalty), self.hard, self.slack)
+        for _ in range(_EXCHANGES):
+            room = self._spare()
+            if room <= self.tiny:
+                return
+            who = np.flatnonzero(self.margin <= room)
+            moves = np.empty((_MOVES, 3), np.int64)
+            who = self._nearest(who, len(who))
+            moves = moves[: moves_of(self.arrays, who, self.reduced, self.chosen, -room, moves)]
+            gains = self._worth(moves[:, 2]) - self._worth(moves[:, 1])
+            order = np.argsort(-gains, kind="stable")
+            found = exchange(
+                self.arrays, moves[order], gains[order], self.arrays.value, room, self.tiny,
+                _LOOKED, self.terms.limit, shape, self.chosen, self.used,
+            )  # fmt: skip
+            if not found:
+                return
+            self._fill()
+
+    def _worth(self, pair: Ints) -> Floats:
+        return np.where(pair >= 0, self.reduced[pair], 0.0)
+
+    def _spare(self) -> float:
+        """Return what slack and misses of rows cost the plan at these prices."""
+        left = self.terms.limit - self.used
+        missed = np.where(self.hard, 0.0, np.maximum(self.penalty - self.duals, 0.0))
+        return float(self.duals @ np.maximum(left, 0.0) + missed @ np.maximum(-left, 0.0))
