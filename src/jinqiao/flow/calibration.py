@@ -3,7 +3,8 @@
 Each offer was logged with its chances before anybody knew; what became of it is heard late, so open
 cases are in by their institution's delays and never a no. What rank put on a shelf (``chosen``) is
 told apart from what was drawn by lot (``drawn``): to choose by a noisy number picks what it
-flatters, and only drawn offers show whether the model or the choosing is off.
+flatters, and only drawn offers show whether the model or the choosing is off. A click that found no
+unit left is a click; of what would have followed its institution's rates are expected.
 
 Letters: n logged offers, m cases of a stage.
 """
@@ -94,9 +95,10 @@ def calibration_of(
 
     Of more than 200,000 offers the newest count.
     """
+    from jinqiao.conversion import sold_out
     from jinqiao.flow import daily
     from jinqiao.propensity.delay import fit_delays
-    from jinqiao.propensity.outcomes import OUTCOMES_SQL, fold, stage_cases
+    from jinqiao.propensity.outcomes import OUTCOMES_SQL, fold, offers_at, stage_cases
 
     as_of = engine.clock() if as_of_us is None else as_of_us
     daily.drain_outcomes(engine)
@@ -104,14 +106,19 @@ def calibration_of(
     folded = fold(shown.rows, engine.lake.query(OUTCOMES_SQL, as_of_us=as_of))
     names = shown.rows["institution_id"].combine_chunks().dictionary_encode()
     house = names.indices.to_numpy().astype(np.int64)
+    with engine.records.reading() as tx:
+        lost = offers_at(
+            shown.rows, sold_out(tx, from_us=as_of - window_days * DAY_US, until_us=as_of)
+        )
     reached = np.zeros_like(shown.said)
     reached[:, 0] = folded.reached[:, 0]
-    cases = [(np.arange(len(house)), _at_once(folded.reached[:, 0]))]
+    reached[lost, 0] = 1.0
+    cases = [(np.arange(len(house)), _at_once(reached[:, 0]))]
     for place in (1, 2, 3):
         at, found = stage_cases(folded, place, house, as_of)
         delays = fit_delays(found)
         cases.append((at, _heard(delays)))
-        reached[:, place] = _expected(reached[:, place - 1], (at, delays), house)
+        reached[:, place] = _expected(reached[:, place - 1], (at, delays), house, lost)
     out = Calibrations(as_of, window_days, len(house), {}, {}, {}, shown_of(shown, reached, seed))
     for place, (at, heard) in enumerate(cases):
         if len(at):
@@ -140,7 +147,7 @@ def _shown(engine: Engine, as_of_us: int, window_days: int) -> _Shown:
     return _Shown(rows, said, groups, chosen)
 
 
-def _at_once(clicked: NDArray[np.bool_]) -> Heard:
+def _at_once(clicked: NDArray[np.float64]) -> Heard:
     from jinqiao.insight import Heard
 
     return Heard.at_once(clicked)
@@ -155,9 +162,15 @@ def _heard(delays: Delays) -> Heard:
 
 
 def _expected(
-    before: NDArray[np.float64], case: tuple[NDArray[np.int64], Delays], house: NDArray[np.int64]
+    before: NDArray[np.float64],
+    case: tuple[NDArray[np.int64], Delays],
+    house: NDArray[np.int64],
+    lost: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return the expected reaching of a stage, (n,): what is open by its institution's rate."""
+    """Return the expected reaching of a stage, (n,): what is open by its institution's rate.
+
+    ``lost`` : offers whose click found no unit, of which no case came.
+    """
     at, delays = case
     n = int(house.max(initial=0)) + 1
     count = np.bincount(house[at], minlength=n)
@@ -165,6 +178,7 @@ def _expected(
     total = np.bincount(house[at], delays.rate, minlength=n)
     rate = np.where(count > 0, total / np.maximum(count, 1), pool)
     out: NDArray[np.float64] = np.where(before < 1.0, before * rate[house], 0.0)
+    out[lost] = before[lost] * rate[house[lost]]
     out[at] = delays.expected(delays.rate)
     return out
 
