@@ -17,11 +17,17 @@ from typing import Any
 from benchmarks.match.table import Goal, verdict, write, written
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "learning.json"
-MODULES = ("funnel", "bandit", "credit_files", "market_policies", "market_chain", "context")
+MODULES = (
+    "funnel", "bandit", "credit_files", "bank_marketing", "berka", "uplift",
+    "market_policies", "market_chain", "context",
+)  # fmt: skip
 GOALS = {
     "youngest_cohort_error_28": Goal(0.045, 0.03),
     "youngest_cohort_error_14": Goal(0.084, 0.06),
     "youngest_cohort_error_7": Goal(0.127, 0.09),
+    "berka_bad_loan": Goal(0.933, 0.945, more=True),
+    "bank_marketing_random": Goal(0.805, 0.81, more=True),
+    "bank_marketing_rolling": Goal(0.771, 0.79, more=True),
     "market_ece_click": Goal(0.006, 0.004),
     "market_ece_application": Goal(0.008, 0.006),
     "market_ece_approval": Goal(0.024, 0.015),
