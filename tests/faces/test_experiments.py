@@ -15,7 +15,7 @@ from jinqiao.faces.api import app as served
 from jinqiao.faces.cli import app
 from jinqiao.flow.explain import explain
 from jinqiao.flow.keys import key_create
-from jinqiao.flow.models import model_list
+from jinqiao.flow.model_record import model_list
 from jinqiao.flow.serve import open_service
 from tests_faces import Lived, Quiet
 
