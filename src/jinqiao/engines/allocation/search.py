@@ -158,7 +158,10 @@ class Search:
             duals, mu, room = self._samples(first, warm)
             polish = getattr(self.source, "polish", None)
             if polish is not None:
+                given = room
                 duals, mu, room = polish(self.terms, (duals, mu, room), self.meter)
+                if room is not given:
+                    self.rise = 0.0
         else:
             duals, mu = np.minimum(warm, self.terms.ceiling), _narrowest(m, n)
             at = Reference.of(self.terms, duals, np.inf)

@@ -28,8 +28,8 @@ OPEN = 1_000_000
 _TURNS, _NARROWER = 3, 3.2
 """Passes that keep some, at most; how much narrower each smoothing is than the one before."""
 
-_SURE = 3.0
-"""Standard errors of a price left as its room."""
+_SPARE, _LATE = 0.5, 0.1
+"""The share of ``OPEN`` that is aimed at; of what a price moved, the share it may still move."""
 
 _SEEN = 40_000
 """Customers of a sample that margins are taken from."""
@@ -54,41 +54,32 @@ def thinned(core: Core, share: float) -> Core:
 def polished(terms: Terms, source: Any, spot: Spot, meter: Meter) -> Spot:
     """Return prices, smoothing and room to begin a pass with, that leaves few enough open.
 
-    ``spot`` is the same from the samples, its room a standard error of each cell's price; it is
-    returned as it is where it leaves few open.
+    ``spot`` is the same from the samples; it is returned as it is where it leaves few open.
     """
-    duals, mu, error = spot
+    duals, mu, room = spot
     n, most = source.index.n_customers, source.open
     sample = None if source.latest is None else _thinner(source.latest)
-    if sample is None or _share(terms, sample, duals, error) * n <= most:
+    if sample is None or _share(terms, sample, duals, room) * n <= _SPARE * most:
         return spot
     weight = n / max(source.latest.n_customers, 1)
     for _ in range(_TURNS):
-        room = _wide(error)
         share = _share(terms, sample, duals, room)
-        if share * n <= most or meter.halted():
+        if share * n <= _SPARE * most or meter.halted():
             break
-        kept = min(1.0, 0.5 * most / (share * n))
+        kept = min(1.0, _SPARE * most / (share * n))
         at = Reference.of(terms, duals, room)
         tally, core = source.scan(terms, at, kept)
         meter.read += source.index.n_pairs
         leash = Leash(terms, source.facts, at)
         duals, mu = _narrowed(Dual.of(terms, tally, core, meter, terms.ceiling), at, mu, leash)
-        if leash.taut:
-            moved = np.atleast_2d(leash.moved(duals)).max(axis=0)
-            error = np.maximum(error, moved / _SURE)
-        else:  # what scatters now is who was kept of the open ones
-            scatter = tally.n_undecided * (1.0 / kept - 1.0) / (n * max(weight - 1.0, 1e-9))
-            error = error * float(np.clip(np.sqrt(scatter), 0.1, 1.0))
-    room = _wide(error)
+        moved = np.maximum(*leash.moved(duals))
+        # What scatters now is who was kept of the open ones.
+        scatter = tally.n_undecided * (1.0 / kept - 1.0) / (n * max(weight - 1.0, 1e-9))
+        narrower = room * float(np.clip(np.sqrt(scatter), 0.1, 1.0))
+        room = np.maximum(room, moved) if leash.taut else np.maximum(narrower, _LATE * moved)
     while _share(terms, sample, duals, room) * n > most:
         room = 0.8 * room
     return duals, mu, room
-
-
-def _wide(error: Floats) -> Floats:
-    """Return rooms that prices hardly leave; none is far below the usual one."""
-    return np.maximum(_SURE * error, np.median(error))
 
 
 def _narrowed(dual: Dual, at: Reference, mu: float, leash: Leash) -> tuple[Floats, float]:
