@@ -4,8 +4,8 @@ A market lives its 28-day random log and learns from it; then evenly drawn shelv
 days, from which nothing is learnt. From these rows every policy of the ladder and the plan is told
 by ``flow.policies``; the truth is the same sessions with that policy's whole shelves in place, to
 people as the log had left them that morning. Limits do not keep products off these shelves, so that
-what a policy would show is not cut by what had run out. A click that finds no unit is a click all the
-same, in the truth and in what is told.
+what a policy would show is not cut by what had run out. A click that finds no unit is a click all
+the same, in the truth and in what is told.
 """
 
 from __future__ import annotations
