@@ -22,7 +22,7 @@ from jinqiao.engines.allocation.chunk import Chunk, Core, Tally
 from jinqiao.engines.allocation.terms import Reference
 from jinqiao.errors import Conflict
 
-__all__ = ["Journal", "key_of", "packed_scan", "packed_sums", "plain", "scan_key", "unpacked_scan"]
+__all__ = ["Journal", "key_of", "packed_scan", "plain", "scan_key", "unpacked_scan"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -123,11 +123,6 @@ def unpacked_scan(kept: Arrays) -> tuple[Tally, Core]:
     """Return the answer that ``packed_scan`` made arrays of."""
     tally = Tally(**plain({n: kept[f"tally_{n}"] for n in _TALLY}))
     return tally, Core(**{n: kept[f"core_{n}"] for n in _CORE})
-
-
-def packed_sums(sums: object) -> dict[str, NDArray[Any]]:
-    """Return the sums of a pass as arrays."""
-    return {name: np.asarray(value) for name, value in vars(sums).items()}
 
 
 def scan_key(at: Reference) -> str:
