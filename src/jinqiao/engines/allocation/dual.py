@@ -166,6 +166,8 @@ class Dual:
     box: Box = field(default_factory=Box)
     patience: int = 4
     """So many steps in a row may bring nothing, each tried within a narrower box."""
+    far: bool = False
+    """Whether prices may be far off: then steps that widen the box are not such."""
 
     @classmethod
     def of(cls, terms: Terms, tally: Tally, core: Core, meter: Meter, ceiling: Floats) -> Dual:
@@ -228,11 +230,14 @@ class Dual:
                 assert leash is not None
                 leash.taut = True
                 return new if ratio > 0.0 else point
-            recent.append(max(point.smooth - new.smooth, 0.0))
+            growing = ratio > 0.5 and boxed
+            # A price far off, of a limit of 0 perhaps, brings little until the box is wide enough.
+            if not (growing and self.far):
+                recent.append(max(point.smooth - new.smooth, 0.0))
             if ratio > 1e-4:
                 point = new
             if ratio < 0.2:
                 reach = longest * 0.3
-            elif ratio > 0.5 and boxed:
+            elif growing:
                 reach *= 4.0
         return point

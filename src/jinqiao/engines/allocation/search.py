@@ -262,6 +262,7 @@ class Search:
             at = Reference.of(self.terms, duals, fall, rise)
             tally, core = scan(at)
             dual = Dual.of(self.terms, tally, core, self.meter, ceiling)
+            dual.far = self.source.facts.n_customers > FIRST
             del core  # held by the dual alone, so that it goes before the next pass
             leash = Leash(self.terms, self.source.facts, at)
             point, mu = self._narrow(dual, duals, (mu, least), leash, part)
@@ -282,18 +283,25 @@ class Search:
         raise AssertionError
 
     def _narrow(
-        self, dual: Dual, duals: Floats, mus: tuple[float, float], leash: Leash, part: float = 0.0
+        self,
+        dual: Dual,
+        duals: Floats,
+        mus: tuple[float, float],
+        leash: Leash,
+        part: float = 0.0,
+        share: float = _SHARE,
     ) -> tuple[Point, float]:
         """Return the point at the narrower of two smoothings, by way of those between.
 
-        ``part`` of the value is what a sample cannot tell anyway.
+        ``part`` of the value is what a sample cannot tell anyway, ``share`` of the gap what prices
+        may be off.
         """
         scale, (mu, least) = self.terms.value_scale, mus
-        steps = 25 if self.source.facts.n_customers > FIRST else 200
+        many = self.source.facts.n_customers > FIRST
+        steps, share = (25, share) if many else (200, 0.2 * share)
         while True:
             point = dual.at(duals, mu * scale)
-            share = max(_SHARE * self.gap_target, part)
-            tolerance = share * max(abs(point.smooth), 1e-9 * mu)
+            tolerance = max(share * self.gap_target, part) * max(abs(point.smooth), 1e-9 * mu)
             point = dual.descend(point, mu * scale, steps, tolerance, leash)
             duals = point.duals
             spare = max(_LOSS * self.gap_target, 4.0 * part)
@@ -323,7 +331,8 @@ class Search:
         point, mu = spot.point, spot.mu
         duals = point.duals
         leash = Leash(self.terms, self.source.facts, spot.at)
-        for _ in range(_TRIES):
+        finer = 0.3 if self.source.facts.n_customers > FIRST else 0.1
+        for turn in range(_TRIES):
             self._round(spot, duals, mu)
             done = self._gap() <= self.gap_target or self.meter.halted()
             if done and self.best is not None:
@@ -333,9 +342,9 @@ class Search:
             if self.best is None and np.isfinite(spot.at.room).all():
                 return False
             blur = point.loss > 0.1 * self.gap_target * abs(self.bound)
-            if blur and mu > _LAST and not leash.taut:
-                mu = max(mu * 0.3, _LAST)
-                point, _ = self._narrow(spot.dual, duals, (mu, mu), leash)
+            if (blur or turn == 0) and mu > _LAST and not leash.taut:
+                mu = max(mu * finer, _LAST) if blur else mu
+                point, _ = self._narrow(spot.dual, duals, (mu, mu), leash, share=0.1 * _SHARE)
                 duals = point.duals
                 self._keep_point(spot.at, point)
         for shake in range(1, _SHAKES + 1):
