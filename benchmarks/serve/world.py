@@ -102,7 +102,7 @@ def products(rng: np.random.Generator) -> pa.Table:
 
 
 def rules(rng: np.random.Generator) -> RuleIndex:
-    """Return 200 eligibility rules of one to four clauses, an OR here and there."""
+    """Return 200 eligibility rules of two to four clauses, an OR here and there."""
     names = [*PAIRED, *(f"feature_{j}" for j in range(len(PAIRED), 30))]
     fields = {name: RuleField(name) for name in names}
 
@@ -113,7 +113,7 @@ def rules(rng: np.random.Generator) -> RuleIndex:
         return f"{names[j]} {rng.choice(['>=', '<'])} {rng.integers(0, 4)}"
 
     def rule() -> str:
-        parts = [clause() for _ in range(int(rng.choice([1, 2, 2, 3])))]
+        parts = [clause() for _ in range(int(rng.choice([2, 2, 2, 3])))]
         if rng.random() < 0.3:
             parts.append(f"({clause()} or {clause()})")
         return " and ".join(parts)
