@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jinqiao.propensity.delay import Cases, fit_delays, incidence
-from jinqiao.propensity.rates import Tally, smooth
 from jinqiao.propensity.tail import fit_tail
 
 DAY_US = 86_400_000_000
@@ -117,16 +116,3 @@ def test_slow_answers_do_not_lower_the_rate() -> None:
     end = np.where(yes & (after <= age), 1, -1).astype(np.int8)
     found = fit_delays(Cases(rng.integers(0, 4, 8_000), age, end, after))
     assert abs(found.expected(found.rate).mean() - 0.6) < 0.06
-
-
-@settings(max_examples=20)
-@given(st.sampled_from([0.02, 0.3]), st.integers(0, 99))
-def test_products_alike_lean_more_than_products_apart(spread: float, seed: int) -> None:
-    """How far rates are drawn to the class's follows from how far products truly differ."""
-    rng = np.random.default_rng(seed)
-    rate = np.clip(0.5 + spread * rng.standard_normal(60), 0.05, 0.95)
-    cases = np.full((1, 60), 40.0)
-    tally = Tally(cases, rng.binomial(40, rate)[None].astype(float))
-    told, _ = smooth(tally, np.zeros(60, np.int64), np.arange(60), 30.0)
-    kept = np.std(told) / np.std(tally.reached / cases)
-    assert kept < 0.45 if spread < 0.1 else kept > 0.6
