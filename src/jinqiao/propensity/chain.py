@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ChainModel", "ChainSpec", "StagesKept", "train"]
 
 _START_STRENGTH, _FEW_CASES, _FEW_OPEN = 32.0, 200, 0.1
+_MANY_CASES = 1_000
 _AT_ONCE = 2
 """So many stages are fitted at once; each on one thread, so that the same seed gives the same."""
 
@@ -298,14 +299,26 @@ def _expected(
     label = delays.expected(p)
     if len(p) < _FEW_CASES or open_.mean() < _FEW_OPEN:
         return label, weight
-    half = np.arange(len(p)) % 2
-    for own in (0, 1):
-        here, rest = half == own, (half != own) & (weight > 0)
+    for here, rest in _told_by(len(p), weight > 0):
         other = levels.rows(rest)
         start = fit_linear(
             x[rest], label[rest], weight[rest], groups=other.groups, n_groups=levels.n_groups,
-            effects=other.effects, sizes=levels.sizes, strength=_START_STRENGTH,
+            effects=other.effects, sizes=levels.sizes,
+            strength=_START_STRENGTH if len(p) >= _MANY_CASES else 1.0,
         )  # fmt: skip
         mine = levels.rows(here)
         p[here] = sigmoid(start.score(x[here], mine.groups, mine.effects))
     return delays.expected(p), weight
+
+
+def _told_by(n: int, kept: NDArray[np.bool_]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield which cases are told and by which: halves by each other, few by all of them.
+
+    A half of few cases says next to nothing of anybody.
+    """
+    if n < _MANY_CASES:
+        yield np.ones(n, np.bool_), kept
+        return
+    half = np.arange(n) % 2
+    for own in (0, 1):
+        yield half == own, (half != own) & kept
