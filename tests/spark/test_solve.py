@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def test_an_executor_may_die(spark: Any, made: tuple[Market, Path], tmp_path: Pa
 def _kill_one_executor() -> int:
     """Kill an executor of this test process's cluster; return its process id."""
     for process in psutil.Process().children(recursive=True):
-        if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline()):
-            process.kill()
-            return process.pid
+        with suppress(psutil.Error):  # one that has ended says nothing of itself
+            if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline()):
+                process.kill()
+                return process.pid
     raise AssertionError("no executor is running")

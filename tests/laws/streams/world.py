@@ -212,7 +212,7 @@ _SHOWN = {
     "value_minor": 0.0, "price_minor": 0.0, "score_minor": 0.0, "display_probability": 1.0,
     "n_candidates": 1, "feature_as_of": None, "snapshot_version": "s", "model_version": "m",
     "plan_version": "p", "catalog_version": "c", "consent_version": None,
-    "region": None, "branch_id": None, "closed": None,
+    "region": None, "branch_id": None, "closed": None, "arms": None,
 }  # fmt: skip
 
 

@@ -60,6 +60,9 @@ _BLUR = 1.2e-2
 _SHARE, _LOSS = 0.1, 0.25
 """The share of the gap asked for that prices may be off, and that smoothing may give away."""
 
+_CLEAR = 0.05
+"""The widest smoothing at which a small loss says that prices are found."""
+
 Floats = NDArray[np.float64]
 Pass = Callable[[Reference], tuple[Tally, Core]]
 
@@ -305,7 +308,8 @@ class Search:
             point = dual.descend(point, mu * scale, steps, tolerance, leash)
             duals = point.duals
             spare = max(_LOSS * self.gap_target, 4.0 * part)
-            fine = point.loss <= spare * abs(point.smooth)
+            # At a width near the values themselves, x = r/μ may be whole by chance.
+            fine = mu <= _CLEAR and point.loss <= spare * abs(point.smooth)
             if mu <= least or fine or leash.taut or self.meter.halted():
                 return point, mu
             mu = max(mu / 3.2, least)
@@ -331,7 +335,7 @@ class Search:
         point, mu = spot.point, spot.mu
         duals = point.duals
         leash = Leash(self.terms, self.source.facts, spot.at)
-        finer = 0.3 if self.source.facts.n_customers > FIRST else 0.1
+        finer = 0.3
         for turn in range(_TRIES):
             self._round(spot, duals, mu)
             done = self._gap() <= self.gap_target or self.meter.halted()
