@@ -224,7 +224,8 @@ def test_a_launch_reaches_more_for_more_quota(engine: Engine, tmp_path: Path) ->
     for few, many in (found["points"][:2], found["points"][2:]):
         assert 0 < few["applications"]["mean"] <= 5.0 + 1e-9
         assert few["applications"]["mean"] <= many["applications"]["mean"] * 1.01 <= 51
-        assert many["price_minor"] <= few["price_minor"] + 1e-6
+        # Both may be the price at one kink, each told within what the gap leaves open.
+        assert many["price_minor"] <= few["price_minor"] * (1 + 1e-4) + 1e-6
     last = found["points"][-1]
     assert last["impressions"]["mean"] > last["applications"]["mean"] > last["approvals"]["mean"]
     assert last["value_change_minor"] > 0
